@@ -1,0 +1,192 @@
+"""The I/O manager of a job: its temp directories, its I/O threads, its runs, and the end of all three.
+
+    async with IOManager(["/tmp"]) as io:
+        async with await io.create_run(block_bytes=1 << 20, expected_bytes=1 << 30) as writer:
+            await writer.write_block(buffer, raw_length=..., record_count=..., first_key=..., last_key=...)
+            run = await writer.finish()
+        async with await io.open_run(run) as reader:
+            header = await reader.read_block(0, buffer)
+        await io.delete_run(run)
+
+Entering sweeps what dead jobs left and makes private directories. On leaving nothing of it stays, whatever
+happened.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from io_manager.auto_codec import make_codec
+from io_manager.directories import JobDirectories
+from io_manager.disk_account import DiskClaim
+from io_manager.errors import DiskFullError, IOManagerClosedError
+from io_manager.io_threads import IOThreads
+from io_manager.job_directory import JobDirectory
+from io_manager.run_draft import RunTarget
+from io_manager.run_file import RunFile
+from io_manager.run_format import check_block_bytes
+from io_manager.run_reader import RunReader
+from io_manager.run_writer import RunWriter, WriterWatcher
+from io_manager.stats import IOStats
+from io_manager.sweep import Swept
+
+
+class IOManager:
+    """Async context manager; between enter and exit it creates, opens and deletes runs."""
+
+    def __init__(
+        self,
+        temp_dirs: Sequence[str | PathLike[str]],
+        *,
+        codec: str = "none",
+        io_threads: int = 4,
+        max_disk_bytes: int | None = None,
+        direct: bool = True,
+    ) -> None:
+        """`direct` asks for direct I/O where the file system offers it. Raises ValueError for an unknown
+        codec."""
+        self.codec = make_codec(codec)
+        self.threads = IOThreads(io_threads)
+        self.swept: list[Swept] = []
+        self._directories = JobDirectories(temp_dirs, max_disk_bytes=max_disk_bytes, direct=direct)
+        self._stats = IOStats()
+        self._watcher = WriterWatcher(self._stats, self._note_full, self._note_end)
+        self._open_files: set[RunWriter | RunReader] = set()
+        self._claims: dict[Path, DiskClaim] = {}
+        self._run_ids = iter(range(secrets.randbits(63), 1 << 64))  # of another job: never, for practical purposes
+        self._is_open = False
+
+    @property
+    def stats(self) -> IOStats:
+        """What the I/O came to so far: a copy."""
+        account = self._directories.account
+        return replace(self._stats, disk_bytes=account.used_bytes, disk_bytes_peak=account.used_bytes_peak)
+
+    def scratch_bytes(self, block_bytes: int) -> int:
+        """Bytes of memory that (de)compressing one block may take, per I/O thread, beyond its buffer."""
+        return self.codec.scratch_bytes(block_bytes)
+
+    async def __aenter__(self) -> Self:
+        """Raises TempDirError, leaving nothing behind."""
+        try:
+            self.swept = await self.threads.run(self._directories.create)
+        except BaseException:
+            self._directories.close()
+            self.threads.close()
+            raise
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what is open, remove everything. What cannot be removed is logged, so that no error is hidden
+        by it."""
+        self._is_open = False
+        try:
+            await self._end_open_files()
+        finally:
+            self.threads.close()  # waits for what a cancelled exit left under way
+            self._directories.close()
+
+    async def _end_open_files(self) -> None:
+        for file in list(self._open_files):
+            if isinstance(file, RunWriter):
+                await file.abort("closed with its I/O manager")
+            else:
+                await file.close("closed with its I/O manager")
+
+    async def create_run(self, *, block_bytes: int, expected_bytes: int) -> RunWriter:
+        """A writer for a new run in a directory with room for `expected_bytes` on disk.
+
+        Where the file system can, they are taken at once; the estimate may be wrong either way, 0 claims
+        nothing. Raises DiskFullError when no directory has the room, DiskLimitError at --max-disk.
+        """
+        self._check_open()
+        check_block_bytes(block_bytes)
+        assert expected_bytes >= 0, expected_bytes
+        for directory in self._directories.by_room(expected_bytes):
+            writer = self._make_writer(directory, block_bytes, expected_bytes)
+            try:
+                await writer.open()
+            except DiskFullError:
+                directory.is_full = True
+                await writer.abort()
+            except BaseException:
+                await writer.abort()
+                raise
+            else:
+                return writer
+        raise AssertionError("by_room ends with an error")
+
+    async def open_run(self, run: RunFile) -> RunReader:
+        """A reader for a finished run, verified. Raises RunCorruptError, RunTruncatedError, SpillError."""
+        self._check_open()
+        home = self._directories.find(run.path)
+        direct = home is not None and home.direct
+        reader = RunReader(run, direct=direct, threads=self.threads, stats=self._stats, on_end=self._open_files.discard)
+        self._open_files.add(reader)
+        try:
+            await reader.open()
+        except BaseException:
+            await reader.close()
+            raise
+        return reader
+
+    async def delete_run(self, run: RunFile) -> None:
+        """Delete a finished run: its disk and its share of --max-disk are free at once. Idempotent.
+
+        Close its readers first: the system keeps the bytes of an open file.
+        """
+        self._check_open()
+        await self.threads.run(_unlink, run.path)
+        claim = self._claims.pop(run.path, None)
+        if claim is not None:
+            self._directories.release(claim)
+        home = self._directories.find(run.path)
+        if home is not None:
+            home.is_full = False
+
+    def _make_writer(self, directory: JobDirectory, block_bytes: int, expected_bytes: int) -> RunWriter:
+        run_id = self._next_run_id()
+        target = RunTarget(
+            path=directory.path / f"run-{run_id:016x}.spill",
+            run_id=run_id,
+            block_bytes=block_bytes,
+            expected_bytes=expected_bytes,
+            direct=directory.direct,
+            claim=self._directories.claim(directory, expected_bytes),
+        )
+        writer = RunWriter(target, codec=self.codec, threads=self.threads, watcher=self._watcher)
+        self._open_files.add(writer)
+        return writer
+
+    def _next_run_id(self) -> int:
+        return next(self._run_ids)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise IOManagerClosedError("the I/O manager is not open: use it inside `async with`")
+
+    def _note_full(self, target: RunTarget) -> None:
+        home = self._directories.find(target.path)
+        if home is not None:
+            home.is_full = True
+
+    def _note_end(self, writer: RunWriter, run: RunFile | None) -> None:
+        self._open_files.discard(writer)
+        if run is None:
+            self._directories.release(writer.target.claim)
+        else:
+            self._claims[run.path] = writer.target.claim
+            self._stats.runs_written += 1
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
