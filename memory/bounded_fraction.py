@@ -69,13 +69,9 @@ class BoundedFraction:
 
     def _clamped(self, wanted_bytes: int, rule: str) -> MemoryComponent:
         if wanted_bytes < self.bytes_min:
-            return MemoryComponent(
-                self.name, self.bytes_min, f"{rule}, at least {format_size(self.bytes_min)}"
-            )
+            return MemoryComponent(self.name, self.bytes_min, f"{rule}, at least {format_size(self.bytes_min)}")
         if wanted_bytes > self.bytes_max:
-            return MemoryComponent(
-                self.name, self.bytes_max, f"{rule}, at most {format_size(self.bytes_max)}"
-            )
+            return MemoryComponent(self.name, self.bytes_max, f"{rule}, at most {format_size(self.bytes_max)}")
         return MemoryComponent(self.name, wanted_bytes, rule)
 
     def _exact(self) -> Fraction:

@@ -34,8 +34,8 @@ def _clean_mappings(library: str) -> Iterator[tuple[int, int, int]]:
     except OSError:
         return
     for header, figures in _split(text):
-        is_clean = figures.get("Anonymous") == 0 and figures.get("Private_Dirty") == 0
-        if is_clean and "w" not in header["mode"] and library in Path(header["path"]).name:
+        is_unchanged = figures.get("Anonymous") == 0  # a changed page is a copy, and the copy has no file
+        if is_unchanged and "w" not in header["mode"] and library in Path(header["path"]).name:
             yield int(header["start"], 16), int(header["end"], 16), figures.get("Rss", 0) << 10
 
 

@@ -66,9 +66,7 @@ def derive_process_memory(
         managed=None if managed is None else _given("managed", managed),
         managed_fraction=_checked_fraction(managed_fraction, managed),
         managed_min=parse_size(managed_min),
-        direct=BoundedFraction(
-            "direct", "engine", direct_fraction, parse_size(direct_min), parse_size(direct_max)
-        ),
+        direct=BoundedFraction("direct", "engine", direct_fraction, parse_size(direct_min), parse_size(direct_max)),
         overhead=BoundedFraction(
             "overhead", "process", overhead_fraction, parse_size(overhead_min), parse_size(overhead_max)
         ),
@@ -218,9 +216,7 @@ def _remainder(
     return MemoryComponent(name, total.size_bytes - parts_bytes, f"remainder of {total.name}")
 
 
-def _check_remainder(
-    part: MemoryComponent, bounds: BoundedFraction, others: tuple[MemoryComponent, ...]
-) -> None:
+def _check_remainder(part: MemoryComponent, bounds: BoundedFraction, others: tuple[MemoryComponent, ...]) -> None:
     if not bounds.admits(part.size_bytes):
         raise MemoryConfigurationError(
             f"{part.name} is {format_size(part.size_bytes)}, the {part.rule}, which is not between "
@@ -273,7 +269,5 @@ def _checked_fraction(managed_fraction: float | None, managed: Size | None) -> f
             f"managed is given twice, as {managed} and as {managed_fraction} of engine: leave one out"
         )
     if not 0 <= managed_fraction < 1:
-        raise MemoryConfigurationError(
-            f"managed_fraction is {managed_fraction}: it must be at least 0 and less than 1"
-        )
+        raise MemoryConfigurationError(f"managed_fraction is {managed_fraction}: it must be at least 0 and less than 1")
     return managed_fraction

@@ -128,9 +128,7 @@ class MemoryManager:
         with self._open():
             for holding in listed:
                 if not holding.released and holding not in self._held.get(holding.owner, ()):
-                    raise ValueError(
-                        f"{holding!r} was not lent out by this manager: release it where it came from"
-                    )
+                    raise ValueError(f"{holding!r} was not lent out by this manager: release it where it came from")
             for holding in listed:
                 self._drop(holding)
 
@@ -198,18 +196,14 @@ class MemoryManager:
         """The lock, and the certainty that the manager still works."""
         with self._lock:
             if self._shut_down:
-                raise MemoryShutdownError(
-                    "the memory manager has been shut down: make a new one for a new job"
-                )
+                raise MemoryShutdownError("the memory manager has been shut down: make a new one for a new job")
             yield
 
     def _segment_on(self, span: Span, owner: str) -> MemorySegment:
         return MemorySegment(span.window(), owner=owner, on_release=self._take_home)
 
     def _extent_on(self, span: Span, owner: str) -> Extent:
-        return Extent(
-            span.window(), owner=owner, segment_bytes=self.segment_bytes, on_release=self._take_home
-        )
+        return Extent(span.window(), owner=owner, segment_bytes=self.segment_bytes, on_release=self._take_home)
 
     def _hold(self, holding: Held, span: Span | None) -> Held:
         self._budget.charge(holding.owner, holding.size_bytes)
@@ -241,9 +235,7 @@ class MemoryManager:
             if reservation not in self._held.get(reservation.owner, ()):
                 raise SegmentReleasedError(f"{reservation!r} was used after its release")
             if reservation.size_bytes + change_bytes < 0:
-                raise ValueError(
-                    f"{reservation!r} cannot give back {-change_bytes} bytes: it does not hold them"
-                )
+                raise ValueError(f"{reservation!r} cannot give back {-change_bytes} bytes: it does not hold them")
             if change_bytes < 0:
                 self._budget.credit(reservation.owner, -change_bytes)
             else:

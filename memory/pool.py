@@ -41,17 +41,11 @@ class BufferPool:
     Raises ValueError for numbers that make no pool, MemoryBudgetError if the required buffers are not free.
     """
 
-    def __init__(
-        self, manager: MemoryManager, owner: str, *, buffer_bytes: int, required: int, maximum: int
-    ) -> None:
+    def __init__(self, manager: MemoryManager, owner: str, *, buffer_bytes: int, required: int, maximum: int) -> None:
         if buffer_bytes <= 0 or buffer_bytes % BUFFER_ALIGNMENT_BYTES:
-            raise ValueError(
-                f"buffers of {buffer_bytes} bytes: must be a multiple of {BUFFER_ALIGNMENT_BYTES}"
-            )
+            raise ValueError(f"buffers of {buffer_bytes} bytes: must be a multiple of {BUFFER_ALIGNMENT_BYTES}")
         if not 1 <= required <= maximum:
-            raise ValueError(
-                f"{required} required and at most {maximum} buffers: needs 1 <= required <= maximum"
-            )
+            raise ValueError(f"{required} required and at most {maximum} buffers: needs 1 <= required <= maximum")
         self.owner = owner
         self.buffer_bytes = buffer_bytes
         self.required = required
@@ -238,9 +232,7 @@ class BufferPool:
         assert self._thread == here, "a buffer pool belongs to the thread of its event loop"
 
     def _closed_error(self) -> MemoryShutdownError:
-        return MemoryShutdownError(
-            f"the buffer pool of {self.owner!r} is closed, or its memory manager shut down"
-        )
+        return MemoryShutdownError(f"the buffer pool of {self.owner!r} is closed, or its memory manager shut down")
 
     def _counts(self) -> str:
         return (

@@ -58,10 +58,7 @@ class ProcessMemory:
 
     def describe(self) -> str:
         """A small table: each part, indented below what it is a part of, its size and its rule."""
-        rows = [
-            ("  " * depth + part.name, format_size(part.size_bytes), part.rule)
-            for depth, part in self._tree()
-        ]
+        rows = [("  " * depth + part.name, format_size(part.size_bytes), part.rule) for depth, part in self._tree()]
         name_width, size_width = (max(len(row[column]) for row in rows) for column in (0, 1))
         return "\n".join(f"{name:<{name_width}}  {size:>{size_width}}  {rule}" for name, size, rule in rows)
 

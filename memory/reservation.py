@@ -79,7 +79,5 @@ class Reservation:
 
 def _counted(size_bytes: int) -> int:
     if size_bytes < 0:
-        raise ValueError(
-            f"a reservation cannot change by {size_bytes} bytes: grow and shrink take a positive number"
-        )
+        raise ValueError(f"a reservation cannot change by {size_bytes} bytes: grow and shrink take a positive number")
     return size_bytes

@@ -127,9 +127,7 @@ class MemorySegment:
         self.copy_to(offset, other, other_offset, length)
         self.put_bytes(offset, other_bytes)
 
-    def compare(
-        self, offset: int, length: int, other: MemorySegment, other_offset: int, other_length: int
-    ) -> int:
+    def compare(self, offset: int, length: int, other: MemorySegment, other_offset: int, other_length: int) -> int:
         """Unsigned lexicographic order of two ranges: -1, 0 or 1. A prefix comes before what it begins."""
         left, right = self.get_bytes(offset, length), other.get_bytes(other_offset, other_length)
         return (left > right) - (left < right)

@@ -70,6 +70,4 @@ def _percentage(text: str | int, number: Fraction, of: int | None) -> int:
 
 
 def _unreadable(text: object, complaint: str) -> SizeError:
-    return SizeError(
-        f"{text!r} {complaint}. Write 4096, 512KiB, 256MiB (or 256M), 1.5GiB, 1GB or, of a total, 50%."
-    )
+    return SizeError(f"{text!r} {complaint}. Write 4096, 512KiB, 256MiB (or 256M), 1.5GiB, 1GB or, of a total, 50%.")

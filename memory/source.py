@@ -61,9 +61,7 @@ class LazySource:
         if count == 0:
             return []
         extent = self.take_extent(count)
-        return [
-            Span(extent.arena, index * self._segment_bytes, self._segment_bytes) for index in range(count)
-        ]
+        return [Span(extent.arena, index * self._segment_bytes, self._segment_bytes) for index in range(count)]
 
     def take_extent(self, count: int) -> Span:
         """A whole new mapping."""

@@ -455,9 +455,7 @@ class ManagerTwin(RuleBasedStateMachine):
 
 
 def test_any_sequence_of_calls_keeps_the_books():
-    run_state_machine_as_test(
-        ManagerTwin, settings=settings(max_examples=40, stateful_step_count=30, deadline=None)
-    )
+    run_state_machine_as_test(ManagerTwin, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))
 
 
 # ------------------------------------------------------------------------- threads

@@ -59,9 +59,7 @@ def test_without_cgroups_there_is_no_limit(tmp_path):
 def test_the_least_limit_counts(monkeypatch):
     monkeypatch.setattr(probe, "physical_memory_bytes", lambda: 8 * GIB)
     monkeypatch.setattr(probe, "cgroup_memory_limit", lambda: None)
-    monkeypatch.setattr(
-        probe.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    )
+    monkeypatch.setattr(probe.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert probe.process_memory_limit() == 8 * GIB
     monkeypatch.setattr(probe, "cgroup_memory_limit", lambda: 3 * GIB)
     assert probe.process_memory_limit() == 3 * GIB

@@ -60,9 +60,7 @@ def test_as_dict_is_json():
     ]
 
 
-@pytest.mark.parametrize(
-    "name", ["framework", "task_heap", "managed", "direct", "overhead", "engine", "process"]
-)
+@pytest.mark.parametrize("name", ["framework", "task_heap", "managed", "direct", "overhead", "engine", "process"])
 def test_sums_that_do_not_hold_are_a_broken_promise(name):
     with pytest.raises(AssertionError):
         replace(MEMORY, **{name: part(name, 1)})

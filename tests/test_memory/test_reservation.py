@@ -33,9 +33,7 @@ def test_try_grow_says_whether_it_fits(manager):
 
 def test_a_refused_grow_changes_nothing_and_names_the_holders(manager):
     with manager.reserve("merge", 700), manager.reserve("run 7", 100) as reservation:
-        with pytest.raises(
-            MemoryBudgetError, match=r"'run 7' asked for 201 bytes.*'merge' 700 bytes"
-        ) as refused:
+        with pytest.raises(MemoryBudgetError, match=r"'run 7' asked for 201 bytes.*'merge' 700 bytes") as refused:
             reservation.grow(201)
         assert refused.value.holders == {"merge": 700, "run 7": 100}
         assert (reservation.size_bytes, manager.free_bytes) == (100, 200)

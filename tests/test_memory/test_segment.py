@@ -112,9 +112,7 @@ def test_bool_is_one_or_zero(make):
 # ----------------------------------------------------------------------- bytes
 
 
-@pytest.mark.parametrize(
-    ("offset", "length"), [(-1, 1), (0, SIZE + 1), (SIZE, 1), (SIZE + 1, 0), (0, -1), (5, -5)]
-)
+@pytest.mark.parametrize(("offset", "length"), [(-1, 1), (0, SIZE + 1), (SIZE, 1), (SIZE + 1, 0), (0, -1), (5, -5)])
 def test_ranges_stay_within_bounds(make, offset, length):
     segment, other = make(), on_heap()
     calls = [

@@ -15,11 +15,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tell
 
 @pytest.fixture(params=["lazy", "preallocated"])
 def source(request):
-    source = (
-        LazySource(SEGMENT, "off-heap")
-        if request.param == "lazy"
-        else PreallocatedSource(8, SEGMENT, "off-heap")
-    )
+    source = LazySource(SEGMENT, "off-heap") if request.param == "lazy" else PreallocatedSource(8, SEGMENT, "off-heap")
     yield source
     source.close()
 

@@ -1,0 +1,76 @@
+"""`kernel` and `helper`: how every compiled function of ours is declared, and where its machine code is kept.
+
+numba keys a cached kernel by the source file that defines it. Kernels also inline `serializers/intrinsics.py` and the
+helpers and constants of two more files, which numba does not see, so the cache directory is named after their contents: a
+change there starts a new directory.
+"""
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+
+log = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "SPILLWAY_CACHE_DIR"
+_INLINED_SOURCES = ("intrinsics.py", "keys.py", "layouts.py")
+
+
+def cache_directory() -> Path:
+    """Where compiled kernels are kept: `SPILLWAY_CACHE_DIR`, or the user's cache directory."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = Path(os.environ.get(CACHE_VARIABLE) or home / "spillway")
+    folder = Path(__file__).parent
+    digest = hashlib.sha256(b"".join((folder / name).read_bytes() for name in _INLINED_SOURCES))
+    return root / f"kernels-{digest.hexdigest()[:16]}"
+
+
+def _usable_cache() -> Path | None:
+    directory = cache_directory()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("kernels are compiled anew by every process: %s (set %s)", error, CACHE_VARIABLE)
+        return None
+    return directory if os.access(directory, os.W_OK) else None
+
+
+_CACHE = _usable_cache()
+
+
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile at import, for one signature, or load what an earlier process compiled. Runs without the GIL."""
+
+    def compile_or_load(function: Callable[..., Any]) -> Callable[..., Any]:
+        kept, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_CACHE or "")
+        try:
+            return numba.njit(signature, nogil=True, cache=_CACHE is not None)(function)
+        finally:
+            numba.config.CACHE_DIR = kept
+
+    return compile_or_load
+
+
+helper = numba.njit(nogil=True)
+"""A function that kernels call: compiled into them, never on its own."""
+
+
+class CompilationNotice(event.Listener):
+    """Says once, on stderr, that kernels are being compiled: the only slow start there will be."""
+
+    def __init__(self) -> None:
+        self.kernels_compiled = 0
+
+    def on_start(self, _event: event.Event) -> None:
+        if not self.kernels_compiled:
+            print("spillway: compiling its kernels for this machine, once (10 to 20 s) ...", file=sys.stderr)
+        self.kernels_compiled += 1
+
+    def on_end(self, _event: event.Event) -> None:
+        """Nothing to say at the end of each kernel."""

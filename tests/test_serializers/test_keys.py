@@ -1,0 +1,108 @@
+"""The helpers that every kernel inlines, each through a small kernel of its own, against Python's bytes."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from serializers import SLACK_BYTES, keys
+from tests import naive
+
+_ADDRESSES = "uint64, uint64, uint64, uint64"
+
+SHORT = st.text("ab\0\xff", max_size=40).map(lambda text: text.encode("latin-1"))
+
+
+@numba.njit(f"int64({_ADDRESSES})")
+def compare_keys(left, left_length, right, right_length):  # type: ignore[no-untyped-def]
+    return keys.compare_keys(left, left_length, right, right_length)
+
+
+@numba.njit("uint64(uint64, uint64, uint64)")
+def common_bytes(left, right, limit):  # type: ignore[no-untyped-def]
+    return keys.common_bytes(left, right, limit)
+
+
+@numba.njit("uint64(uint64, uint64)")
+def key_word(key, length):  # type: ignore[no-untyped-def]
+    return keys.key_word(key, length)
+
+
+@numba.njit(f"uint64({_ADDRESSES})")
+def key_length(start, end, record_bytes, key_bytes):  # type: ignore[no-untyped-def]
+    return keys.key_length(start, end, record_bytes, key_bytes)
+
+
+@numba.njit("uint64(uint64, uint64, uint8)")
+def find_delimiter(address, end, delimiter):  # type: ignore[no-untyped-def]
+    return keys.find_delimiter(address, end, delimiter)
+
+
+class Placed:
+    """Bytes at an odd address, with `after` in the slack behind them: no answer may depend on it."""
+
+    def __init__(self, data: bytes, after: int) -> None:
+        self._memory: NDArray[np.uint8] = np.full(1 + len(data) + SLACK_BYTES, after, np.uint8)
+        self._memory[1 : 1 + len(data)] = np.frombuffer(data, np.uint8)
+        self.address = int(self._memory.ctypes.data) + 1
+        self.length = len(data)
+
+
+@pytest.mark.parametrize("after", [0, 0xFF])
+@given(left=SHORT, right=SHORT)
+@example(left=b"", right=b"")
+@example(left=b"a", right=b"a\0")
+@example(left=b"12345678", right=b"12345678\0")
+@example(left=b"\x7f", right=b"\x80")
+def test_compare_keys(after: int, left: bytes, right: bytes) -> None:
+    x, y = Placed(left, after), Placed(right, 0xFF - after)
+    assert compare_keys(x.address, x.length, y.address, y.length) == naive.compare(left, right)
+
+
+@given(common=SHORT, left=SHORT, right=SHORT)
+def test_compare_keys_behind_what_they_share(common: bytes, left: bytes, right: bytes) -> None:
+    x, y = Placed(common + left, 0), Placed(common + right, 0xFF)
+    assert compare_keys(x.address, x.length, y.address, y.length) == naive.compare(left, right)
+
+
+@given(common=SHORT, left=SHORT, right=SHORT, data=st.data())
+def test_common_bytes(common: bytes, left: bytes, right: bytes, data: st.DataObject) -> None:
+    left, right = common + left, common + right
+    limit = data.draw(st.integers(0, min(len(left), len(right))))
+    x, y = Placed(left, 7), Placed(right, 7)
+    expected = len(naive.common_prefix([left[:limit], right[:limit]]))
+    assert common_bytes(x.address, y.address, limit) == expected
+
+
+@given(key=st.binary(max_size=12), after=st.sampled_from([0, 0xFF]))
+def test_key_word(key: bytes, after: int) -> None:
+    placed = Placed(key, after)
+    assert key_word(placed.address, placed.length) == int.from_bytes(key[:8].ljust(8, b"\0"), "big")
+
+
+@given(left=SHORT, right=SHORT)
+def test_words_never_contradict_their_keys(left: bytes, right: bytes) -> None:
+    x, y = Placed(left, 0xFF), Placed(right, 0xFF)
+    order = naive.compare(left, right)
+    words = key_word(x.address, x.length), key_word(y.address, y.length)
+    assert (words[0] > words[1]) - (words[0] < words[1]) in (order, 0)
+
+
+def test_key_length() -> None:
+    assert key_length(1000, 1011, 0, 0) == 10
+    assert key_length(1000, 1001, 0, 0) == 0
+    assert key_length(1000, 1100, 100, 10) == 10
+
+
+@given(data=st.text("ab\n", max_size=300).map(str.encode), start=st.integers(0, 300))
+@example(data=b"a" * 64 + b"\n", start=0)
+@example(data=b"a" * 63 + b"\n", start=0)
+@example(data=b"", start=0)
+def test_find_delimiter(data: bytes, start: int) -> None:
+    start = min(start, len(data))
+    placed = Placed(data, ord("\n"))  # one in the slack is not to be found
+    found = int(find_delimiter(placed.address + start, placed.address + len(data), ord("\n"))) - placed.address
+    position = data.find(b"\n", start)
+    assert found == (len(data) if position < 0 else position)
