@@ -2,7 +2,8 @@
 
 Compiling, and even loading compiled code, touches some 60 MiB of LLVM's machine code, and the kernel counts those pages
 as resident for the rest of the process. They are clean copies of a file: dropped, they cost nothing, and would be read
-again from the page cache if they were ever wanted. Only Linux tells enough to do this safely; elsewhere nothing happens.
+again from the page cache if they were ever wanted. Only Linux tells enough to do this safely; elsewhere nothing
+happens.
 """
 
 import ctypes
@@ -59,4 +60,4 @@ def _madvise(start: int, length: int) -> bool:
     madvise = getattr(ctypes.CDLL(None), "madvise", None)
     if madvise is None:
         return False
-    return madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), ctypes.c_int(_MADV_DONTNEED)) == 0
+    return bool(madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), ctypes.c_int(_MADV_DONTNEED)) == 0)

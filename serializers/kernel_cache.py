@@ -1,14 +1,13 @@
 """`kernel` and `helper`: how every compiled function of ours is declared, and where its machine code is kept.
 
 numba keys a cached kernel by the source file that defines it. Kernels also inline `serializers/intrinsics.py` and the
-helpers and constants of two more files, which numba does not see, so the cache directory is named after their contents: a
-change there starts a new directory.
+helpers and constants of two more files, which numba does not see, so the cache directory is named after their contents:
+a change there starts a new directory.
 """
 
 import hashlib
 import logging
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,11 +47,12 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     """Compile at import, for one signature, or load what an earlier process compiled. Runs without the GIL."""
 
     def compile_or_load(function: Callable[..., Any]) -> Callable[..., Any]:
-        kept, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_CACHE or "")
+        config: Any = numba.config
+        kept, config.CACHE_DIR = config.CACHE_DIR, str(_CACHE or "")
         try:
             return numba.njit(signature, nogil=True, cache=_CACHE is not None)(function)
         finally:
-            numba.config.CACHE_DIR = kept
+            config.CACHE_DIR = kept
 
     return compile_or_load
 
@@ -61,16 +61,19 @@ helper = numba.njit(nogil=True)
 """A function that kernels call: compiled into them, never on its own."""
 
 
-class CompilationNotice(event.Listener):
-    """Says once, on stderr, that kernels are being compiled: the only slow start there will be."""
+class _Notice(event.Listener):
+    """Says once that kernels are being compiled: the only slow start there will be."""
 
     def __init__(self) -> None:
-        self.kernels_compiled = 0
+        self.is_given = False
 
     def on_start(self, _event: event.Event) -> None:
-        if not self.kernels_compiled:
-            print("spillway: compiling its kernels for this machine, once (10 to 20 s) ...", file=sys.stderr)
-        self.kernels_compiled += 1
+        if not self.is_given:
+            self.is_given = True
+            log.warning("compiling the kernels for this machine, once: about ten seconds (or run: spillway warmup)")
 
     def on_end(self, _event: event.Event) -> None:
         """Nothing to say at the end of each kernel."""
+
+
+event.register("numba:compile", _Notice())  # type: ignore[no-untyped-call]

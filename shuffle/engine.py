@@ -1,0 +1,260 @@
+"""One job from input to output: plan, build runs, merge them, publish.
+
+    open everything that can be refused ─> plan ─> RunBuilder ─> MergePhase ─> fsync, rename
+
+Nothing is given its final name before every record has been counted in and out. Whatever happens, memory goes back to
+its managers, spill files are deleted, and the old output stands until the new one is whole.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, ExitStack
+from typing import Protocol
+
+from io_manager import InputFile, IOManager, IOThreads, OutputFile, StreamOutput, make_output
+from memory import BufferPool, MemoryManager, peak_resident_bytes
+from shuffle.feed import Feed
+from shuffle.merge_phase import AnyRun, MergePhase
+from shuffle.options import SortOptions
+from shuffle.plan import INDEX_ENTRY_BYTES, SortPlan, make_plan
+from shuffle.range_merge import MergeOrder
+from shuffle.report import SortReport
+from shuffle.run_builder import Means, RunBuilder
+from shuffle.sorted_file import SortedFileRun
+from shuffle.surroundings import look_around, temp_dirs
+
+IO_THREADS = 4
+"""Enough to keep two ranges reading and writing at once; they mostly wait for the disk."""
+
+
+class Watcher(Protocol):
+    """Who is told how far a job is."""
+
+    def start(self, plan: SortPlan) -> None:
+        """The plan is made."""
+
+    def advance(self, size_bytes: int) -> None:
+        """So many more bytes of records were read, or written, or rewritten."""
+
+
+class NobodyWatches:
+    """A watcher that looks away."""
+
+    def start(self, plan: SortPlan) -> None: ...
+
+    def advance(self, size_bytes: int) -> None: ...
+
+
+async def sort(
+    inputs: Sequence[str],
+    output: str,
+    options: SortOptions,
+    *,
+    whole_process: bool = False,
+    watcher: Watcher | None = None,
+) -> SortReport:
+    """Sort all records of `inputs` into `output`. Raises what went wrong first, with its cause.
+
+    The budget is for the whole process if `whole_process`, and else for what the job adds to it.
+    """
+    try:
+        async with AsyncExitStack() as stack:
+            return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run(stack)
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+
+
+async def merge(
+    inputs: Sequence[str],
+    output: str,
+    options: SortOptions,
+    *,
+    whole_process: bool = False,
+    watcher: Watcher | None = None,
+) -> SortReport:
+    """Merge `inputs`, files that are in order already, into `output`. Raises NotSortedError where one is not."""
+    try:
+        async with AsyncExitStack() as stack:
+            return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run_merge(stack)
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+
+
+async def plan_for(inputs: Sequence[str], options: SortOptions, *, whole_process: bool) -> SortPlan:
+    """The plan that `sort` would follow."""
+    threads = IOThreads(IO_THREADS)
+    try:
+        async with AsyncExitStack() as stack:
+            opened = [await _open_input(path, threads, stack) for path in inputs]
+            return make_plan(options, await look_around(opened, options, whole_process=whole_process))
+    finally:
+        threads.close()
+
+
+def first_error(group: BaseException) -> BaseException:
+    """The first error of a group of tasks that is not another one's consequence."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+async def _open_input(path: str, threads: IOThreads, stack: AsyncExitStack) -> InputFile:
+    source = InputFile(path, threads=threads)
+    await source.open()
+    stack.push_async_callback(source.close)
+    return source
+
+
+class _Job:
+    def __init__(
+        self, inputs: Sequence[str], output: str, options: SortOptions, whole_process: bool, watcher: Watcher
+    ) -> None:
+        self._inputs = inputs
+        self._output = output
+        self._options = options
+        self._whole_process = whole_process
+        self._watcher = watcher
+        self._report = SortReport()
+        self._sources: list[InputFile] = []
+
+    async def run(self, stack: AsyncExitStack) -> SortReport:
+        """Sort."""
+        started = time.perf_counter()
+        means, output = await self._prepare(stack)
+        builder = await self._build_runs(means, stack)
+        runs: dict[int, AnyRun] = {**builder.files, **builder.resident}
+        self._report.runs, self._report.runs_in_memory = len(runs), len(builder.resident)
+        await self._merge(means, [runs[number] for number in sorted(runs)], output)
+        self._check_counts()
+        return await self._finish(means, output, started)
+
+    async def run_merge(self, stack: AsyncExitStack) -> SortReport:
+        """Merge what is sorted."""
+        started = time.perf_counter()
+        means, output = await self._prepare(stack, sorted_runs=len(self._inputs))
+        runs: list[AnyRun] = []
+        for number, source in enumerate(self._sources):
+            run = SortedFileRun(number, source, self._options.layout, block_bytes=means.plan.block_bytes)
+            await run.open()
+            runs.append(run)
+        self._report.runs = len(runs)
+        self._report.input_bytes = sum(run.raw_bytes for run in runs)
+        await self._merge(means, runs, output)
+        return await self._finish(means, output, started)
+
+    async def _prepare(
+        self, stack: AsyncExitStack, *, sorted_runs: int | None = None
+    ) -> tuple[Means, OutputFile | StreamOutput]:
+        """Open everything that can be refused before work begins, and plan."""
+        options = self._options
+        files = IOThreads(IO_THREADS)  # outlive the I/O manager: input and output are closed after it
+        stack.callback(files.close)
+        self._sources = [await _open_input(path, files, stack) for path in self._inputs]
+        around = await look_around(self._sources, options, whole_process=self._whole_process)
+        plan = make_plan(options, around, sorted_runs=sorted_runs)
+        self._watcher.start(plan)
+        output = await self._open_output(plan, files, stack)
+        io = IOManager(
+            temp_dirs(options),
+            codec=options.compress,
+            io_threads=IO_THREADS,
+            max_disk_bytes=options.disk_bytes_max,
+        )
+        await stack.enter_async_context(io)
+        return self._means(plan, io, stack), output
+
+    async def _open_output(self, plan: SortPlan, files: IOThreads, stack: AsyncExitStack) -> OutputFile | StreamOutput:
+        output = make_output(self._output, threads=files)
+        stack.push_async_exit(output)
+        expected = None if self._options.one_range else plan.input_bytes
+        await output.open(expected)
+        return output
+
+    def _means(self, plan: SortPlan, io: IOManager, stack: AsyncExitStack) -> Means:
+        managed = stack.enter_context(MemoryManager(plan.memory.managed_bytes))
+        direct = stack.enter_context(MemoryManager(plan.memory.direct_bytes))
+        workers = IOThreads(plan.threads)
+        stack.callback(workers.close)
+        return Means(plan, self._options, io, managed, direct, workers)
+
+    async def _build_runs(self, means: Means, stack: AsyncExitStack) -> RunBuilder:
+        plan, options = means.plan, self._options
+        feed = Feed(self._sources, options.layout, means.workers, on_read=self._watcher.advance)
+        with ExitStack() as pools:
+            pool = BufferPool(
+                means.direct,
+                "spill",
+                buffer_bytes=plan.block_bytes,
+                required=2,
+                maximum=max(2, plan.memory.direct_bytes // plan.block_bytes),
+            )
+            builder = RunBuilder(means, feed, pools.enter_context(pool))
+            stack.callback(builder.release)
+            with self._report.stages["sort"].timed():
+                await builder.build()
+            await self._make_room_to_merge(means, builder)
+        self._report.stages["sort"].bytes = self._report.input_bytes = feed.bytes_read
+        self._report.records = builder.record_count
+        return builder
+
+    async def _make_room_to_merge(self, means: Means, builder: RunBuilder) -> None:
+        """Spill runs that are still in sort buffers until those that stay leave room for the merge buffers."""
+        run_count = len(builder.files) + len(builder.resident)
+        blocks = sum(file.block_count for file in builder.files.values())
+        blocks += sum(len(run.index) for run in builder.resident.values())
+        kept = means.plan.runs_kept(
+            run_count=run_count,
+            candidates=len(builder.resident),
+            ranges=self._ranges_wanted(means.plan),
+            index_bytes=blocks * INDEX_ENTRY_BYTES,
+        )
+        await builder.spill_all_but(kept)
+
+    def _ranges_wanted(self, plan: SortPlan) -> int:
+        return 1 if self._options.one_range or self._output == "-" else plan.threads
+
+    async def _merge(self, means: Means, runs: list[AnyRun], output: OutputFile | StreamOutput) -> None:
+        options, report = self._options, self._report
+        order = MergeOrder(options.layout, options.reverse, options.unique, options.limit)
+
+        def note_written(size_bytes: int) -> None:
+            report.stages["merge"].bytes += size_bytes
+            self._watcher.advance(size_bytes)
+
+        phase = MergePhase(means, order, on_written=note_written)
+        ranges = self._ranges_wanted(means.plan) if output.seekable else 1
+        with report.stages["merge"].timed():
+            left, ranges, report.passes = await phase.merge_steps(runs, ranges=ranges)
+            rewritten_bytes = report.stages["merge"].bytes
+            report.ranges = await phase.merge_to_output(left, output, ranges=ranges)
+        report.output_bytes = report.stages["merge"].bytes - rewritten_bytes
+        report.records_written = phase.records_written
+
+    def _check_counts(self) -> None:
+        """Nothing lost, nothing doubled."""
+        read, written = self._report.records, self._report.records_written
+        assert self._options.one_range or read == written, f"{read} records read, {written} written"
+
+    async def _finish(self, means: Means, output: OutputFile | StreamOutput, started: float) -> SortReport:
+        report, plan, stats = self._report, means.plan, means.io.stats
+        with report.stages["publish"].timed(report.output_bytes):
+            await output.publish()
+        report.spilled_bytes = stats.stored_bytes_written
+        report.disk_bytes_peak = stats.disk_bytes_peak
+        report.stages["spill"].bytes = stats.stored_bytes_written
+        report.stages["spill"].seconds = stats.write_seconds
+        report.memory_bytes = plan.memory.process_bytes
+        report.peak_resident_bytes = peak_resident_bytes()
+        report.predicted = {
+            "runs": plan.runs,
+            "runs_in_memory": plan.runs_in_memory,
+            "passes": plan.passes,
+            "spilled_bytes": plan.spill_bytes,
+            "peak_resident_bytes": plan.memory.process_bytes,
+            "block_bytes": plan.block_bytes,
+            "extent_bytes": plan.extent_bytes,
+            "extent_count": plan.extent_count,
+            "memory": plan.memory.as_dict(),
+        }
+        report.seconds = time.perf_counter() - started
+        return report

@@ -1,0 +1,13 @@
+"""What can go wrong with the records themselves; each text says what to do."""
+
+
+class SortError(ValueError):
+    """The input, or what was asked of it, makes no sense."""
+
+
+class RecordFormatError(SortError):
+    """The input does not consist of the records it was said to consist of."""
+
+
+class NotSortedError(SortError):
+    """An input that was said to be in order is not."""

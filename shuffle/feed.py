@@ -1,0 +1,67 @@
+"""Input files, one after another, into sort buffers.
+
+Bytes go straight from the file into the buffer that will sort them. What a buffer cannot hold any more, the beginning
+of a record, is carried to the next. A last line without a delimiter is given one, in every file.
+"""
+
+from collections.abc import Callable, Sequence
+
+from io_manager import InputFile, IOThreads
+from serializers import RecordLayout
+from shuffle.errors import RecordFormatError
+from shuffle.sort_buffer import SortBuffer
+
+
+class Feed:
+    """Reads `inputs`, open already, in their order. `bytes_read` counts what came from them."""
+
+    def __init__(
+        self,
+        inputs: Sequence[InputFile],
+        layout: RecordLayout,
+        workers: IOThreads,
+        *,
+        on_read: Callable[[int], None],
+    ) -> None:
+        self._inputs = list(inputs)
+        self._layout = layout
+        self._workers = workers
+        self._on_read = on_read
+        self._offset = 0
+        self.bytes_read = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether all bytes of all inputs have been read. A pipe may end without being known to."""
+        return not self._inputs
+
+    async def fill(self, buffer: SortBuffer) -> None:
+        """Read until `buffer` is full or the input has ended, and find the records."""
+        await self._workers.run(buffer.scan)  # of what was carried over
+        while not self.ended and len(window := buffer.free_view()):
+            if await self.read(window, buffer):
+                await self._workers.run(buffer.scan)
+
+    async def read(self, window: memoryview, buffer: SortBuffer) -> int:
+        """Read once, at most to the end of the current input: bytes added to `buffer`, a missing delimiter included."""
+        source = self._inputs[0]
+        length = await source.read_into(window, self._offset)
+        self._offset += length
+        self.bytes_read += length
+        self._on_read(length)
+        buffer.note_read(length)
+        if length < len(window) or self._offset == source.size:
+            self._end_input(buffer)
+        return length
+
+    def _end_input(self, buffer: SortBuffer) -> None:
+        source = self._inputs.pop(0)
+        record_bytes = self._layout.record_bytes
+        if record_bytes and self._offset % record_bytes:
+            raise RecordFormatError(
+                f"{source.path}: {self._offset} bytes are no whole number of records of {record_bytes} bytes "
+                f"({self._offset % record_bytes} are left over). Check --record-bytes."
+            )
+        if self._offset:
+            buffer.end_line()
+        self._offset = 0

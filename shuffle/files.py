@@ -1,0 +1,138 @@
+"""Sort and merge files: the library calls, and what the command line stands on.
+
+The engine, and with it numba, is imported at the first call, so that `import shuffle` stays quick.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from memory import parse_size
+from serializers import RecordLayout, fixed, lines
+from shuffle.options import Codec, SortKernel, SortOptions
+from shuffle.report import SortReport
+
+_LAYOUT_CHOICES = ("record_bytes", "key_offset", "key_bytes", "delimiter")
+
+PathLike = str | os.PathLike[str]
+T = TypeVar("T")
+
+
+class Choices(TypedDict, total=False):
+    """What may be chosen about a sort or a merge; everything has a default. Sizes are bytes, or text like "256MiB".
+
+    memory        what the job may add to this process (default: half of what the process may use)
+    record_bytes  length of a record; None for lines
+    key_offset    where in a record the key begins
+    key_bytes     how long the key is; None for the rest of the record
+    delimiter     the byte that ends a line
+    reverse       descending order; ties keep input order all the same
+    unique        only the first of records with equal keys
+    limit         only so many records, the first in order
+    temp_dirs     where to spill; default the system's temp directory
+    max_disk      the most that spill files may take
+    threads       workers; default all cores
+    compress      spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
+    sort_kernel   "numba", "numpy", or "auto" for the quicker on this processor
+    """
+
+    memory: int | str | None
+    record_bytes: int | None
+    key_offset: int
+    key_bytes: int | None
+    delimiter: bytes
+    reverse: bool
+    unique: bool
+    limit: int | None
+    temp_dirs: Sequence[PathLike]
+    max_disk: int | str | None
+    threads: int | None
+    compress: Codec
+    sort_kernel: SortKernel
+
+
+def sort_file(inputs: PathLike | Sequence[PathLike], output: PathLike, **choices: Unpack[Choices]) -> SortReport:
+    """Sort the records of one or more files into `output`. See `Choices` for the keywords.
+
+    Order is that of unsigned bytes, the shorter first; ties keep the order of the input. `output` appears whole or not
+    at all, and may be one of the inputs; "-" is standard input or output.
+
+    Raises OSError, ValueError or MemoryError kinds whose text says what to do; then the old output stands untouched.
+    """
+    options = make_options(**choices)
+    from shuffle import engine
+
+    names = _names(inputs)
+    return _run(lambda: engine.sort(names, os.fspath(output), options))
+
+
+def merge_files(inputs: Sequence[PathLike], output: PathLike, **choices: Unpack[Choices]) -> SortReport:
+    """Merge files that are in order already into `output`. Equal keys come in the order of `inputs`.
+
+    Raises what `sort_file` does, and NotSortedError, naming the file, where one is not in order.
+    """
+    options = make_options(**choices)
+    from shuffle import engine
+
+    names = _names(inputs)
+    return _run(lambda: engine.merge(names, os.fspath(output), options))
+
+
+def make_options(**choices: Unpack[Choices]) -> SortOptions:
+    """The same choices, read and checked. Raises LayoutError, SizeError, ValueError."""
+    given: dict[str, Any] = dict(choices)
+    of_layout = {name: given.pop(name) for name in _LAYOUT_CHOICES if name in given}
+    memory, max_disk = given.pop("memory", None), given.pop("max_disk", None)
+    return SortOptions(
+        layout=make_layout(**of_layout),
+        memory_bytes=None if memory is None else parse_size(memory),
+        disk_bytes_max=None if max_disk is None else parse_size(max_disk),
+        temp_dirs=tuple(os.fspath(directory) for directory in given.pop("temp_dirs", ())),
+        **given,
+    )
+
+
+def make_layout(
+    record_bytes: int | None = None,
+    key_offset: int = 0,
+    key_bytes: int | None = None,
+    delimiter: bytes = b"\n",
+) -> RecordLayout:
+    """Lines, unless the length of a record is given. Raises LayoutError."""
+    if record_bytes is not None:
+        return fixed(record_bytes, key_offset=key_offset, key_bytes=key_bytes)
+    if key_offset or key_bytes is not None:
+        raise ValueError("a key within the record (--key-offset, --key-bytes) needs --record-bytes as well")
+    return lines(delimiter)
+
+
+def _names(inputs: PathLike | Sequence[PathLike]) -> list[str]:
+    given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    if not given:
+        raise ValueError("no input was named: give at least one file")
+    return [os.fspath(path) for path in given]
+
+
+def _run(job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a job to its end; where an event loop runs in this thread already (a notebook), beside it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(job())
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run_beside() -> None:
+        try:
+            results.append(asyncio.run(job()))
+        except BaseException as error:  # raised again below, in the thread that asked
+            errors.append(error)
+
+    thread = threading.Thread(target=run_beside, name="spillway-job")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,0 +1,158 @@
+"""The map side of a sort: input into sort buffers, sorted there, and spilled only when their room is wanted.
+
+    feed ──fill──> sort buffer ──sort──> run in memory ──(room wanted)──> run on disk
+                       ^                                                     │
+                       └───────────────────── free ─────────────────────────┘
+
+While one buffer fills, each worker sorts or spills another. Runs are numbered in the order of the input.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from io_manager import IOManager, IOThreads, RunFile
+from memory import BufferPool, MemoryManager
+from shuffle.feed import Feed
+from shuffle.options import SortOptions
+from shuffle.plan import SortPlan
+from shuffle.runs import MemoryRun
+from shuffle.sort_buffer import SortBuffer
+from shuffle.spill import LongLine, spill_run
+from shuffle.word_sorter import WordSorter
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a job works with: its plan, its disk, its memory and its threads."""
+
+    plan: SortPlan
+    options: SortOptions
+    io: IOManager
+    managed: MemoryManager
+    direct: MemoryManager
+    workers: IOThreads
+
+
+class RunBuilder:
+    """Builds the runs of one job. `files` and `resident` hold them by number."""
+
+    def __init__(self, means: Means, feed: Feed, pool: BufferPool) -> None:
+        self.files: dict[int, RunFile] = {}
+        self.resident: dict[int, MemoryRun] = {}
+        self.record_count = 0
+        self._means = means
+        self._feed = feed
+        self._pool = pool
+        self._sorter = WordSorter(means.options.sort_kernel)
+        self._buffers: list[SortBuffer] = []
+        self._free: list[SortBuffer] = []
+        self._is_free = asyncio.Event()
+        self._next_number = 0
+        self._spilling = 0
+        self._reader_waits = False
+        planned = means.plan.runs
+        self._overflows = planned is not None and planned > means.plan.extent_count
+
+    async def build(self) -> None:
+        """Read all input. When it returns, every record is in a run."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            buffer = await self._take_buffer()
+            while True:
+                await self._feed.fill(buffer)
+                if buffer.is_stuck:
+                    await self._spill_long_line(buffer)
+                    continue
+                if self._feed.ended and not buffer.tail:
+                    break
+                following = await self._take_buffer()
+                following.start(buffer.tail)
+                self._sort_behind(buffer)
+                buffer = following
+            self._sort_behind(buffer)
+        self._release(self._free)
+
+    async def spill_all_but(self, kept: int) -> None:
+        """Spill the oldest runs in memory until only `kept` are left."""
+        oldest = sorted(self.resident)[: max(0, len(self.resident) - kept)]
+        async with asyncio.TaskGroup() as tasks:
+            for number in oldest:
+                tasks.create_task(self._spill(self.resident.pop(number)))
+        self._release(self._free)
+
+    def release(self) -> None:
+        """Give all sort buffers back; the runs in memory are gone."""
+        self.resident.clear()
+        self._release(self._buffers)
+
+    def _release(self, buffers: list[SortBuffer]) -> None:
+        for buffer in list(buffers):
+            buffer.release()
+            self._buffers.remove(buffer)
+        self._free.clear()
+
+    async def _take_buffer(self) -> SortBuffer:
+        plan, options = self._means.plan, self._means.options
+        if not self._free and len(self._buffers) < plan.extent_count:
+            extent = self._means.managed.allocate_extent("sort buffer", plan.extent_bytes)
+            buffer = SortBuffer(extent, options.layout, descending=options.reverse)
+            self._buffers.append(buffer)
+            return buffer
+        while not self._free:
+            self._overflows = self._reader_waits = True
+            self._make_room()
+            self._is_free.clear()
+            await self._is_free.wait()
+        self._reader_waits = False
+        buffer = self._free.pop()
+        buffer.start(memoryview(b""))
+        return buffer
+
+    def _make_room(self) -> None:
+        """Spill the oldest runs while fewer buffers are free, or soon will be, than there are workers."""
+        if not self._overflows or (self._feed.ended and not self._reader_waits):
+            return
+        while self.resident and len(self._free) + self._spilling < self._means.plan.threads:
+            self._tasks.create_task(self._spill(self.resident.pop(min(self.resident))))
+
+    def _sort_behind(self, buffer: SortBuffer) -> None:
+        if buffer.record_count:
+            self.record_count += buffer.record_count
+            self._tasks.create_task(self._sort(buffer, self._number()))
+        else:
+            self._put_free(buffer)
+
+    def _number(self) -> int:
+        self._next_number += 1
+        return self._next_number - 1
+
+    async def _sort(self, buffer: SortBuffer, number: int) -> None:
+        run = await self._means.workers.run(self._sort_now, buffer, number)
+        self.resident[number] = run
+        self._make_room()
+
+    def _sort_now(self, buffer: SortBuffer, number: int) -> MemoryRun:
+        options = self._means.options
+        buffer.sort(self._sorter, unique=options.unique, limit=options.limit)
+        return MemoryRun(number, buffer, self._means.plan.block_bytes)
+
+    async def _spill(self, run: MemoryRun) -> None:
+        self._spilling += 1
+        means = self._means
+        try:
+            file = await spill_run(run, means.io, self._pool, means.workers, block_bytes=means.plan.block_bytes)
+        finally:
+            self._spilling -= 1
+        self.files[run.number] = file
+        self._put_free(run.buffer)
+
+    def _put_free(self, buffer: SortBuffer) -> None:
+        self._free.append(buffer)
+        self._is_free.set()
+
+    async def _spill_long_line(self, buffer: SortBuffer) -> None:
+        """The buffer is full of one unfinished line; afterwards it holds what follows that line."""
+        block_bytes = self._means.plan.block_bytes
+        line = LongLine(buffer, self._feed, self._pool, block_bytes=block_bytes)
+        self.files[self._number()] = await line.spill(self._means.io, block_bytes=block_bytes)
+        self.record_count += 1

@@ -1,0 +1,66 @@
+"""Where merged records go: to their place in the output, or into another run."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from io_manager import ALIGNMENT, HEADER_BYTES, KEY_BYTES_MAX, BlockFlags, OutputFile, RunWriter, StreamOutput
+from memory import Buffer
+from serializers import SLACK_BYTES, RecordLayout
+from shuffle.runs import block_capacity, last_key_in
+
+
+class Sink(Protocol):
+    """Takes filled buffers, in order."""
+
+    def window(self, position: int, buffer_bytes: int) -> tuple[int, int]:
+        """Where records stand in a buffer that begins after `position` bytes of them: first byte, and end."""
+
+    async def put(self, buffer: Buffer, length: int, records: int, flags: int) -> None:
+        """Take over a buffer with `length` bytes: whole records, or one block of a span if `flags` says so."""
+
+
+class OutputSink:
+    """One range of the output, written from `offset` on.
+
+    Records stand in a buffer as they will stand in a page of the file, so that whole pages may go straight to disk.
+    """
+
+    def __init__(self, output: OutputFile | StreamOutput, offset: int, on_written: Callable[[int], None]) -> None:
+        self._output = output
+        self._start = self._offset = offset
+        self._on_written = on_written
+
+    def window(self, position: int, buffer_bytes: int) -> tuple[int, int]:
+        return (self._start + position) % ALIGNMENT, buffer_bytes - SLACK_BYTES
+
+    async def put(self, buffer: Buffer, length: int, records: int, flags: int) -> None:
+        start = self._offset % ALIGNMENT
+        with buffer:
+            await self._output.write(self._offset, buffer.view[start : start + length])
+        self._offset += length
+        self._on_written(length)
+
+
+class RunSink:
+    """Another run, block by block."""
+
+    def __init__(self, writer: RunWriter, layout: RecordLayout, on_written: Callable[[int], None]) -> None:
+        self._writer = writer
+        self._layout = layout
+        self._on_written = on_written
+
+    def window(self, position: int, buffer_bytes: int) -> tuple[int, int]:
+        return HEADER_BYTES, HEADER_BYTES + block_capacity(buffer_bytes)
+
+    async def put(self, buffer: Buffer, length: int, records: int, flags: int) -> None:
+        payload = buffer.view[HEADER_BYTES : HEADER_BYTES + length]
+        first_key = self._layout.leading_key(payload, KEY_BYTES_MAX)
+        await self._writer.write_block(
+            buffer,
+            raw_length=length,
+            record_count=int(flags == BlockFlags.SPAN_FIRST) if flags else records,
+            first_key=first_key,
+            last_key=first_key if flags else last_key_in(self._layout, payload),
+            flags=flags,
+        )
+        self._on_written(length)
