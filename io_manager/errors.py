@@ -128,7 +128,9 @@ def _translated(error: OSError, path: Path, doing: str, needed_bytes: int, cure:
         free = platform_files.free_bytes(path.parent)
         return DiskFullError.at(path.parent, needed_bytes=needed_bytes, free_bytes=free, cure=cure)
     if error.errno in _OUT_OF_FILES:
-        advice = "Raise the open-file limit (ulimit -n), or lower --batch-size."
+        advice = "Raise the limit on open files (ulimit -n)."
+    elif error.errno == errno.EFBIG:
+        advice = "Raise the limit on file sizes (ulimit -f), or choose a file system that takes larger files."
     else:
         advice = "See whether that disk is healthy and still mounted, or choose another one."
     return numbered(SpillError(f"{path}: {error.strerror or error} while {doing}. {advice}"), error.errno)

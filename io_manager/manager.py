@@ -35,6 +35,7 @@ from io_manager.run_reader import RunReader
 from io_manager.run_writer import RunWriter, WriterWatcher
 from io_manager.stats import IOStats
 from io_manager.sweep import Swept
+from io_manager.write_path import WritePath
 
 
 class IOManager:
@@ -48,15 +49,18 @@ class IOManager:
         io_threads: int = 4,
         max_disk_bytes: int | None = None,
         direct: bool = True,
+        memory_free_bytes: int = 0,
     ) -> None:
-        """`direct` asks for direct I/O where the file system offers it. Raises ValueError for an unknown
-        codec."""
+        """`direct` asks for direct I/O where the file system offers it, and where it is quicker than the page cache:
+        of `memory_free_bytes` a part may be filled with spill files. Raises ValueError for an unknown codec.
+        """
         self.codec = make_codec(codec)
         self.threads = IOThreads(io_threads)
         self.swept: list[Swept] = []
         self._directories = JobDirectories(temp_dirs, max_disk_bytes=max_disk_bytes, direct=direct)
         self._stats = IOStats()
-        self._watcher = WriterWatcher(self._stats, self._note_full, self._note_end)
+        self._write_path = WritePath(memory_free_bytes)
+        self._watcher = WriterWatcher(self._note_written, self._note_full, self._note_end)
         self._open_files: set[RunWriter | RunReader] = set()
         self._claims: dict[Path, DiskClaim] = {}
         self._run_ids = iter(range(secrets.randbits(63), 1 << 64))  # of another job: never, for practical purposes
@@ -128,9 +132,7 @@ class IOManager:
     async def open_run(self, run: RunFile) -> RunReader:
         """A reader for a finished run, verified. Raises RunCorruptError, RunTruncatedError, SpillError."""
         self._check_open()
-        home = self._directories.find(run.path)
-        direct = home is not None and home.direct
-        reader = RunReader(run, direct=direct, threads=self.threads, stats=self._stats, on_end=self._open_files.discard)
+        reader = RunReader(run, threads=self.threads, stats=self._stats, on_end=self._open_files.discard)
         self._open_files.add(reader)
         try:
             await reader.open()
@@ -155,12 +157,16 @@ class IOManager:
 
     def _make_writer(self, directory: JobDirectory, block_bytes: int, expected_bytes: int) -> RunWriter:
         run_id = self._next_run_id()
+        spilled_bytes = self._directories.account.used_bytes
+        direct = directory.direct and self._write_path.choose_direct(
+            spilled_bytes=spilled_bytes, expected_bytes=expected_bytes
+        )
         target = RunTarget(
             path=directory.path / f"run-{run_id:016x}.spill",
             run_id=run_id,
             block_bytes=block_bytes,
             expected_bytes=expected_bytes,
-            direct=directory.direct,
+            direct=direct,
             claim=self._directories.claim(directory, expected_bytes),
         )
         writer = RunWriter(target, codec=self.codec, threads=self.threads, watcher=self._watcher)
@@ -173,6 +179,10 @@ class IOManager:
     def _check_open(self) -> None:
         if not self._is_open:
             raise IOManagerClosedError("the I/O manager is not open: use it inside `async with`")
+
+    def _note_written(self, target: RunTarget, raw_bytes: int, stored_bytes: int, seconds: float) -> None:
+        self._stats.note_written(raw_bytes=raw_bytes, stored_bytes=stored_bytes, seconds=seconds)
+        self._write_path.note_write(direct=target.direct, size_bytes=stored_bytes, seconds=seconds)
 
     def _note_full(self, target: RunTarget) -> None:
         home = self._directories.find(target.path)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from os import PathLike
 from pathlib import Path
@@ -22,6 +21,7 @@ from io_manager import platform_files
 from io_manager.errors import OUTPUT_CURE, DiskFullError, disk_errors, numbered
 from io_manager.file_channel import FileChannel
 from io_manager.io_threads import IOThreads
+from io_manager.partial_file import make_partial, partial_path, sweep_partials
 from io_manager.run_format import ALIGNMENT
 from io_manager.stream_output import StreamOutput
 
@@ -30,7 +30,6 @@ STDOUT = "-"
 # Large outputs go past the page cache where the disk allows it: the cache costs 0.2 to 2 CPU-seconds per GB, holds the
 # memory of the machine, and the fsync at the end waits for the disk all the same. A small output may stay in it.
 DIRECT_BYTES_MIN = 64 << 20
-_NAME_BYTES_MAX = 200  # of the 255 a name may have; the rest is ours
 _ELSEWHERE = "Choose another output."
 
 
@@ -53,13 +52,13 @@ class OutputFile:
         # The file a link leads to is replaced, not the link.
         self.path = Path(path).absolute()
         self.target = Path(os.path.realpath(self.path))
-        name = os.fsdecode(os.fsencode(self.target.name)[:_NAME_BYTES_MAX])
-        self.partial = self.target.parent / f".{name}.{secrets.token_hex(8)}.partial"
+        self.partial = partial_path(self.target)
         self._channel = FileChannel(threads, self.path, self._close_now)
         self._threads = threads
         self._fd = -1
         self._direct_fd = -1
         self._length = 0
+        self._is_made = False
         self._is_published = False
         self._is_over = False
 
@@ -120,7 +119,9 @@ class OutputFile:
         if needed > free:
             raise DiskFullError.at(self.target.parent, needed_bytes=needed, free_bytes=free, cure=OUTPUT_CURE)
         with disk_errors(self.path, doing="making the output", needed_bytes=needed, cure=OUTPUT_CURE):
-            self._fd = platform_files.open_new(self.partial, direct=False)
+            sweep_partials(self.target)
+            self._fd = make_partial(self.partial)
+            self._is_made = True
             platform_files.preallocate(self._fd, needed)
             if needed >= DIRECT_BYTES_MIN:
                 self._direct_fd = platform_files.open_direct(self.partial)
@@ -194,5 +195,5 @@ class OutputFile:
                 os.close(fd)
 
     def _remove_now(self) -> None:
-        if not self._is_published:
+        if self._is_made and not self._is_published:
             self.partial.unlink(missing_ok=True)

@@ -133,6 +133,7 @@ class RunDraft:
             raw_bytes=footer.raw_bytes,
             first_key=self.index.first_key(0) if footer.block_count else b"",
             last_key=footer.last_key,
+            direct=self.target.direct,
         )
 
     def close(self) -> None:

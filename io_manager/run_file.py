@@ -23,6 +23,8 @@ class RunFile:
     raw_bytes: int
     first_key: bytes
     last_key: bytes
+    direct: bool = False
+    """Written past the page cache, and to be read so."""
 
 
 class PooledBuffer(Protocol):

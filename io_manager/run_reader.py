@@ -48,13 +48,11 @@ class RunReader:
         self,
         run: RunFile,
         *,
-        direct: bool,
         threads: IOThreads,
         stats: IOStats,
         on_end: Callable[[RunReader], None],
     ) -> None:
         self.run = run
-        self._direct = direct
         self._stats = stats
         self._on_end = on_end
         self._channel = FileChannel(threads, run.path, self._close_now)
@@ -100,7 +98,7 @@ class RunReader:
 
     def _open_now(self) -> None:
         with disk_errors(self.run.path, doing="opening a run", needed_bytes=0):
-            self._fd = platform_files.open_existing(self.run.path, direct=self._direct)
+            self._fd = platform_files.open_existing(self.run.path, direct=self.run.direct)
             self._check_length(os.fstat(self._fd).st_size)
         header = self._read_header()
         footer = self._read_footer()

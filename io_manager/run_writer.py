@@ -22,7 +22,6 @@ from io_manager.io_threads import IOThreads
 from io_manager.run_draft import RunDraft, RunTarget
 from io_manager.run_file import PooledBuffer, RunFile
 from io_manager.run_format import KEY_BYTES_MAX, BlockFlags, BlockHeader, payload_capacity
-from io_manager.stats import IOStats
 
 # Four blocks of 1 MiB keep a disk of 3 GB/s busy while the sorter fills the fifth; more only holds memory.
 MAX_IN_FLIGHT = 4
@@ -32,10 +31,10 @@ _SPANS = (0, BlockFlags.SPAN_FIRST, BlockFlags.SPAN_MORE, BlockFlags.SPAN_LAST)
 
 @dataclass(frozen=True)
 class WriterWatcher:
-    """Whom a writer tells: the statistics; that its disk is full; that it ended, with its run or with
-    None."""
+    """Whom a writer tells: of a block written (raw bytes, stored bytes, seconds); that its disk is full; that it
+    ended, with its run or with None."""
 
-    stats: IOStats
+    on_written: Callable[[RunTarget, int, int, float], None]
     on_disk_full: Callable[[RunTarget], None]
     on_end: Callable[[RunWriter, RunFile | None], None]
 
@@ -162,7 +161,7 @@ class RunWriter:
     async def _write_behind(self, buffer: PooledBuffer, header: BlockHeader) -> None:
         try:
             stored_bytes, seconds = await self._channel.run(self._draft.write, buffer.view, header)
-            self._watcher.stats.note_written(raw_bytes=header.raw_length, stored_bytes=stored_bytes, seconds=seconds)
+            self._watcher.on_written(self.target, header.raw_length, stored_bytes, seconds)
         except BaseException as error:  # nobody awaits this task: the error waits in the channel
             self._fail(error)
         finally:

@@ -21,6 +21,7 @@ from memory.manager import MemoryManager
 from memory.pool import BufferPool
 from memory.probe import (
     default_memory_bytes,
+    free_memory_bytes,
     peak_resident_bytes,
     process_memory_limit,
     resident_bytes,
@@ -57,6 +58,7 @@ __all__ = [
     "derive_process_memory",
     "drop_clean_pages",
     "format_size",
+    "free_memory_bytes",
     "parse_size",
     "peak_resident_bytes",
     "process_memory_limit",

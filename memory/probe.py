@@ -11,6 +11,8 @@ from pathlib import Path
 _PROC = Path("/proc/self")
 _CGROUPS = Path("/sys/fs/cgroup")
 
+_USAGE = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
+
 # ru_maxrss counts bytes on macOS and KiB elsewhere.
 _MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
@@ -44,6 +46,24 @@ def cgroup_memory_limit(membership: Path = _PROC / "cgroup", root: Path = _CGROU
         if (limit := _limit_in(directory / name)) is not None
     ]
     return min(limits, default=None)
+
+
+def free_memory_bytes() -> int:
+    """Memory that nobody uses, of the machine or of our control group, whichever has less; 0 where nobody tells."""
+    free = [int(line.split()[1]) * 1024 for line in _lines(Path("/proc/meminfo")) if line.startswith("MemAvailable:")]
+    return min([*free, *_cgroup_room(_PROC / "cgroup", _CGROUPS)], default=0) if free else 0
+
+
+def _cgroup_room(membership: Path, root: Path) -> list[int]:
+    """What is left to each control group around us that has a limit."""
+    room = []
+    for line in _lines(membership):
+        for directory, name in _group_files(line, root):
+            limit = _limit_in(directory / name)
+            used = _limit_in(directory / _USAGE[name])
+            if limit is not None and used is not None:
+                room.append(max(0, limit - used))
+    return room
 
 
 def resident_bytes() -> int:
