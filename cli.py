@@ -1,19 +1,23 @@
 """`spillway`: text in, exit code out.
 
-Exit status: 0 fine, 1 only "not in order", 2 any error, 130 interrupted, 143 terminated, 141 when nobody reads the
-output any more. Data alone goes to standard output; everything said to people goes to standard error.
+Exit status: 0 fine, 1 only "not in order", 2 any error, 128 + n stopped by signal n (130 interrupted, 143 terminated),
+141 when nobody reads the output any more. Data alone goes to standard output; everything said to people goes to
+standard error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -24,40 +28,81 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Command = Callable[..., Any]
 
-OK, NOT_IN_ORDER, ERROR, INTERRUPTED, BROKEN_PIPE, TERMINATED = 0, 1, 2, 130, 141, 143
+OK, NOT_IN_ORDER, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_CURES = {
+    errno.ENOENT: "Check the name.",
+    errno.EISDIR: "Name a file in it.",
+    errno.ENOTDIR: "Check the name.",
+    errno.EACCES: "Ask its owner for permission, or choose another place.",
+    errno.EROFS: "Choose another place.",
+    errno.ENOSPC: "Free some space there, or choose a larger disk.",
+    errno.EFBIG: "Raise the limit on file sizes (ulimit -f).",
+}
+
+
+class Stopped(Exception):
+    """A signal ended the job, and everything is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def main() -> None:
     """The installed command: run, and turn what went wrong into one line and an exit status."""
-    sys.exit(run(sys.argv[1:]))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads for matrices nobody multiplies
+    status = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # reported by run(), or nobody is there to read the report
+            stream.flush()
+    os._exit(status)  # everything is given back already; taking the interpreter down piece by piece costs 0.15 s
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line: its exit status."""
     try:
-        status = spillway.main(arguments, prog_name="spillway", standalone_mode=False)
+        with spillway.make_context("spillway", list(arguments)) as context:  # click's own main() takes EPIPE for a 1
+            status = spillway.invoke(context)
         sys.stdout.flush()
         return status if isinstance(status, int) else OK
+    except click.exceptions.Exit as done:  # --help, --version
+        return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return ERROR
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "spillway"
+        return complain(f"{error.format_message().rstrip('.')}. Try: {command} --help")
     except click.ClickException as error:
         return complain(error.format_message())
+    except Stopped as stopped:
+        return 128 + stopped.number
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except asyncio.CancelledError:
-        return TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes
         return BROKEN_PIPE
     except (OSError, ValueError, MemoryError) as error:
-        return complain(str(error) or type(error).__name__)
+        return complain(describe(error))
+
+
+def describe(error: Exception) -> str:
+    """What went wrong and what to do. Our own errors say both; what the system and Python raise does not."""
+    if isinstance(error, OSError) and error.strerror:
+        cure = _CURES.get(error.errno or 0, "See whether that place is there, healthy and yours to use.")
+        place = "" if error.filename is None else f"{error.filename}: "
+        return f"{place}{error.strerror[0].lower()}{error.strerror[1:]}. {cure}"
+    if type(error) is MemoryError:
+        return "the system has no memory left. Lower --memory, or end other programs."
+    return str(error) or type(error).__name__
 
 
 def complain(text: str) -> int:
     """Say what is wrong in one line, with control characters made visible: names of files may hold any."""
-    first_line = text.strip().split("\n")[0]
-    print("spillway: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in first_line), file=sys.stderr)
+    sentence = text.strip().partition("\n  ")[0]  # without the table that some errors add
+    print("spillway: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence), file=sys.stderr)
     return ERROR
 
 
@@ -121,9 +166,19 @@ def job_options(command: Command) -> Command:
     return command
 
 
+def writable(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    """Refuse, before the job, a file that its report could not be written to."""
+    if name is not None:
+        target = Path(name)
+        place = target if target.exists() else target.absolute().parent
+        if target.is_dir() or not os.access(place, os.W_OK):
+            raise click.BadParameter(f"{name} cannot be written; name a file in a directory that you may write in")
+    return name
+
+
 def report_options(command: Command) -> Command:
     """What a job tells."""
-    stats = click.option("--stats", metavar="FILE", help="Write what happened as JSON to FILE.")
+    stats = click.option("--stats", metavar="FILE", callback=writable, help="Write what happened as JSON to FILE.")
     progress = click.option(
         "--progress/--no-progress", default=None, help="A bar on standard error (default: on a terminal)."
     )
@@ -169,9 +224,7 @@ def merge(paths: tuple[str, ...], output: str | None, stats: str | None, progres
 def explain(paths: tuple[str, ...], **given: Any) -> None:
     """Say what a sort of INPUT would do, and do nothing."""
     options = _options(given)
-    from shuffle import engine
-
-    plan = _run_to_end(engine.plan_for(list(paths), options, whole_process=True))
+    plan = _run_to_end(load_engine().plan_for(list(paths), options, whole_process=True))
     click.echo(f"{'records':<8}{options.layout.describe()}")
     click.echo(plan.describe())
 
@@ -249,16 +302,20 @@ def gen(
     from memory import format_size, parse_size
     from shuffle.generate import generate
 
-    made = generate(
-        output,
-        kind=kind,
-        records=records,
-        size_bytes=None if size is None else parse_size(size),
-        record_bytes=record_bytes,
-        key_bytes=key_bytes,
-        giant_bytes=parse_size(giant_bytes),
-        seed=seed,
-    )
+    try:
+        made = generate(
+            output,
+            kind=kind,
+            records=records,
+            size_bytes=None if size is None else parse_size(size),
+            record_bytes=record_bytes,
+            key_bytes=key_bytes,
+            giant_bytes=parse_size(giant_bytes),
+            seed=seed,
+        )
+    except OSError as error:
+        error.filename = output  # the system names it when it opens a file, and not when it writes
+        raise
     click.echo(f"{output}: {made.records:,} records, {format_size(made.size_bytes)}", err=True)
 
 
@@ -314,12 +371,22 @@ def _memory_bytes(options: SortOptions) -> int:
 
 
 def _run_job(verb: str, inputs: list[str], output: str, options: SortOptions, progress: bool | None) -> SortReport:
-    from shuffle import engine
-
+    engine = load_engine()
     job = {"sort": engine.sort, "merge": engine.merge}[verb]
     watcher = _progress_bar() if progress or (progress is None and sys.stderr.isatty()) else None
     with watcher or nullcontext():
-        return _run_to_end(job(inputs, output, options, whole_process=True, watcher=watcher))
+        report: SortReport = _run_to_end(job(inputs, output, options, whole_process=True, watcher=watcher))
+    return report
+
+
+def load_engine() -> ModuleType:
+    """Import the engine with the garbage collector at rest, which would go 20 times through what is there to stay."""
+    gc.disable()
+    from shuffle import engine
+
+    gc.freeze()
+    gc.enable()
+    return engine
 
 
 def _progress_bar() -> Any:
@@ -329,16 +396,37 @@ def _progress_bar() -> Any:
 
 
 def _run_to_end(job: Coroutine[Any, Any, T]) -> T:
-    """Run a job; SIGTERM and SIGHUP cancel it as Ctrl-C does, so that it cleans up."""
+    """Run a job. The first signal cancels it, so that it cleans up; those that follow can neither hurry nor harm that.
+
+    A signal that is ignored stays so (nohup). Raises Stopped.
+    """
+    stopped_by: list[int] = []
 
     async def cancellable() -> T:
-        task = asyncio.current_task()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await job
 
-    return asyncio.run(cancellable())
+        def stop(number: int, _frame: Any) -> None:
+            if not stopped_by:
+                loop.call_soon_threadsafe(task.cancel)
+            stopped_by.append(number)
+
+        # Not loop.add_signal_handler: what comes late, while the loop closes, would be reported on standard error.
+        heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, stop) for number in heeded}
+        try:
+            return await job
+        finally:
+            if not stopped_by:
+                for number in heeded:
+                    signal.signal(number, before[number])
+
+    try:
+        return asyncio.run(cancellable())
+    except BaseException as error:
+        if stopped_by:
+            raise Stopped(stopped_by[0]) from error
+        raise
 
 
 def _report(report: SortReport, stats: str | None) -> None:

@@ -5,6 +5,7 @@ helpers and constants of two more files, which numba does not see, so the cache 
 a change there starts a new directory.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -34,10 +35,12 @@ def _usable_cache() -> Path | None:
     directory = cache_directory()
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
     except OSError as error:
         log.warning("kernels are compiled anew by every process: %s (set %s)", error, CACHE_VARIABLE)
         return None
-    return directory if os.access(directory, os.W_OK) else None
+    return directory
 
 
 _CACHE = _usable_cache()

@@ -23,12 +23,12 @@ from io_manager import HEADER_BYTES, KEY_BYTES_MAX
 from memory import Buffer, BufferPool
 from serializers import RecordLayout
 from shuffle.kernels.locate import find_cut
-from shuffle.runs import Run, payload_address, span_flags
+from shuffle.runs import Run, not_in_order, payload_address, span_flags
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Position:
     """A place between two records of a run: `offset` bytes into the payload of `block`."""
 
@@ -98,6 +98,9 @@ class Cutter:
 
     def _slices(self, start: list[Position], stop: list[Position]) -> list[RunSlice]:
         slices = [RunSlice(*place) for place in zip(self._runs, start, stop, strict=True)]
+        for part in slices:
+            if part.start > part.stop:
+                raise not_in_order(part.run)
         return [part for part in slices if part.start != part.stop]
 
     def _choose(self, range_count: int) -> list[tuple[Run, int]]:
@@ -129,7 +132,9 @@ class Cutter:
             return use(buffer.view[HEADER_BYTES : HEADER_BYTES + int(run.index.raw_lengths[block])])
 
     async def _cut_run(self, run: Run, splitter: _Splitter) -> Position:
-        if run is splitter.run and splitter.is_whole:
+        """Where the records right of the splitter begin. A run that nobody vouches for is searched even for its own
+        splitter: so the records on both sides of every cut have been looked at, and each range looks at its own."""
+        if run is splitter.run and splitter.is_whole and run.is_trusted:
             return Position(splitter.block, 0)
         takes_equal = splitter.is_whole and run.number < splitter.run.number
         starts = np.flatnonzero(run.index.record_counts)  # not the later blocks of a span

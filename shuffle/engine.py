@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import Protocol
 
 from io_manager import InputFile, IOManager, IOThreads, OutputFile, StreamOutput, make_output
-from memory import BufferPool, MemoryManager, peak_resident_bytes
+from memory import BufferPool, MemoryManager, free_memory_bytes, peak_resident_bytes
 from shuffle.feed import Feed
 from shuffle.merge_phase import AnyRun, MergePhase
 from shuffle.options import SortOptions
@@ -159,6 +159,7 @@ class _Job:
             codec=options.compress,
             io_threads=IO_THREADS,
             max_disk_bytes=options.disk_bytes_max,
+            memory_free_bytes=free_memory_bytes(),
         )
         await stack.enter_async_context(io)
         return self._means(plan, io, stack), output

@@ -35,7 +35,8 @@ class MergePhase:
 
     async def merge_steps(self, runs: list[AnyRun], *, ranges: int) -> tuple[list[AnyRun], int, int]:
         """Merge neighbours until the rest fit one merge: (the runs left, the ranges of that merge, passes in all)."""
-        plan, ranges = self._means.plan.merges([_raw_bytes(run) for run in runs], ranges=ranges)
+        runs = [run for run in runs if run.raw_bytes]
+        plan, ranges = self._means.plan.merges([run.raw_bytes for run in runs], ranges=ranges)
         for step in plan.steps:
             window = slice(step.first, step.first + step.count)
             runs[window] = [await self._merge_into_run(runs[window])]
@@ -105,7 +106,7 @@ class MergePhase:
             on_run_end=on_run_end,
         )
 
-    def _read_pool(self, run_count: int, pools: ExitStack) -> BufferPool:
+    def _read_pool(self, run_count: int, pools: ExitStack | AsyncExitStack) -> BufferPool:
         """A buffer for each run, two for spanning records, and as many as there is room for to read ahead."""
         pool = BufferPool(
             self._means.managed,
@@ -129,27 +130,27 @@ class MergePhase:
         order = MergeOrder(self._order.layout, self._order.descending)
         async with AsyncExitStack() as stack:
             opened = [await self._open(run, number, stack) for number, run in enumerate(runs)]
-            writer = await stack.enter_async_context(
+            outputs = BufferPool(
+                means.direct, "merge output", buffer_bytes=means.plan.block_bytes, required=2, maximum=8
+            )
+            stack.enter_context(outputs)
+            writer = await stack.enter_async_context(  # after the pool, whose buffers it may hold until it has ended
                 await means.io.create_run(
-                    block_bytes=means.plan.block_bytes, expected_bytes=sum(_raw_bytes(run) for run in runs)
+                    block_bytes=means.plan.block_bytes, expected_bytes=sum(run.raw_bytes for run in runs)
                 )
             )
-            with ExitStack() as pools:
-                outputs = BufferPool(
-                    means.direct, "merge output", buffer_bytes=means.plan.block_bytes, required=2, maximum=8
-                )
-                merge = RangeMerge(
-                    [whole(run) for run in opened],
-                    order_of_blocks(opened, descending=order.descending),
-                    order,
-                    RunSink(writer, order.layout, self._on_written),
-                    reads=self._read_pool(len(opened), pools),
-                    outputs=pools.enter_context(outputs),
-                    workers=means.workers,
-                    on_run_end=lambda run: None,
-                )
-                await merge.run()
-                merged = await writer.finish()
+            merge = RangeMerge(
+                [whole(run) for run in opened],
+                order_of_blocks(opened, descending=order.descending),
+                order,
+                RunSink(writer, order.layout, self._on_written),
+                reads=self._read_pool(len(opened), stack),
+                outputs=outputs,
+                workers=means.workers,
+                on_run_end=lambda run: None,
+            )
+            await merge.run()
+            merged = await writer.finish()
         assert merged.raw_bytes == sum(run.raw_bytes for run in opened), merged
         for run in opened:
             if isinstance(run, FileRun):
@@ -159,7 +160,3 @@ class MergePhase:
     async def _delete(self, run: FileRun) -> None:
         await run.reader.close()
         await self._means.io.delete_run(run.file)
-
-
-def _raw_bytes(run: AnyRun) -> int:
-    return run.raw_bytes

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from io_manager import HEADER_BYTES
-from memory import KIB, MIB, ProcessMemory, derive_process_memory, format_size
+from memory import KIB, MIB, MemoryConfigurationError, ProcessMemory, derive_process_memory, format_size
 from serializers import SLACK_BYTES, RecordLayout
 from shuffle.merge_plan import MergePlan, plan_merges
 from shuffle.options import SortOptions
@@ -58,7 +58,7 @@ class Surroundings:
     """What a plan must know of the world.
 
     `input_bytes` is None where only reading tells; `record_bytes` is the mean of a sample. `framework_bytes` is what
-    interpreter and compiled code take out of `memory_bytes`.
+    interpreter and compiled code take out of `memory_bytes`, and `start_bytes` the most they took while they started.
     """
 
     input_bytes: int | None
@@ -67,6 +67,7 @@ class Surroundings:
     open_files_max: int
     memory_bytes: int
     framework_bytes: int
+    start_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ def make_plan(options: SortOptions, around: Surroundings, *, sorted_runs: int | 
     Raises MemoryConfigurationError, which names the floor, when the job cannot run in its memory.
     """
     record_room = _block_floor(options.layout)
+    _check_start(around)
     memory = derive_process_memory(
         process=around.memory_bytes,
         framework=around.framework_bytes,
@@ -158,7 +160,7 @@ def make_plan(options: SortOptions, around: Surroundings, *, sorted_runs: int | 
     )
     threads = _threads(options.threads or around.cores, memory, record_room)
     bytes_needed = _bytes_needed(options.layout, around)
-    extent_bytes = _extent_bytes(memory.managed_bytes, threads, bytes_needed)
+    extent_bytes = _extent_bytes(memory.managed_bytes, threads, bytes_needed, record_room)
     run_bytes = extent_bytes * around.record_bytes // (around.record_bytes + options.layout.index_bytes)
     runs = sorted_runs
     if runs is None and bytes_needed is not None:
@@ -169,12 +171,12 @@ def make_plan(options: SortOptions, around: Surroundings, *, sorted_runs: int | 
         memory.managed_bytes, threads, runs, min(output_bytes - BLOCK_BYTES_MIN, BLOCK_BYTES_MAX), record_room
     )
     if runs is not None and not sorted_runs and _fits(memory.managed_bytes, runs, extent_bytes, threads, record_room):
-        block_bytes = max(BLOCK_BYTES_UNPLANNED, record_room)
+        block_bytes = max(min(BLOCK_BYTES_UNPLANNED, output_bytes - BLOCK_BYTES_MIN), record_room)
     sizes = SortPlan(
         memory=memory,
         threads=threads,
         extent_bytes=extent_bytes,
-        extent_count=min(memory.managed_bytes // extent_bytes, runs or memory.managed_bytes),
+        extent_count=min(memory.managed_bytes // extent_bytes, max(2, runs or memory.managed_bytes)),
         block_bytes=block_bytes,
         output_bytes=output_bytes,
         open_runs_max=open_runs_max,
@@ -188,6 +190,17 @@ def make_plan(options: SortOptions, around: Surroundings, *, sorted_runs: int | 
     if runs is None or sorted_runs:
         return sizes
     return _foresee(sizes, runs, options)
+
+
+def _check_start(around: Surroundings) -> None:
+    """A process that has been larger than its budget cannot keep to it any more."""
+    if around.memory_bytes < around.start_bytes:
+        floor_mib = around.start_bytes // MIB + 2  # the start takes a little more or less each time
+        raise MemoryConfigurationError(
+            f"too little memory: process is {format_size(around.memory_bytes)}, and the floor is {floor_mib} MiB: "
+            "loading the compiled kernels takes that, and compiling them more. Give at least that, or run "
+            "`spillway warmup` once if they were just compiled."
+        )
 
 
 def _block_floor(layout: RecordLayout) -> int:
@@ -211,12 +224,15 @@ def _threads(wanted: int, memory: ProcessMemory, record_room: int) -> int:
     return max(1, min(wanted, extents - 1, outputs))
 
 
-def _extent_bytes(managed_bytes: int, threads: int, bytes_needed: int | None) -> int:
-    """One buffer for each worker and one that fills; small inputs are shared out evenly, large memory is cut finely."""
+def _extent_bytes(managed_bytes: int, threads: int, bytes_needed: int | None, record_room: int) -> int:
+    """One buffer for each worker and one that fills; small inputs are shared out evenly, large memory is cut finely.
+
+    A buffer holds one record of fixed length at least, for which `_threads` left room.
+    """
     share = min(EXTENT_BYTES_MAX, managed_bytes // (threads + 1))
     if bytes_needed is not None:
         share = min(share, max(EXTENT_BYTES_MIN, -(-bytes_needed // threads) + 2 * EXTENT_BYTES_MIN))
-    return max(1, share // EXTENT_BYTES_MIN) * EXTENT_BYTES_MIN
+    return max(share // EXTENT_BYTES_MIN, -(-record_room // EXTENT_BYTES_MIN)) * EXTENT_BYTES_MIN
 
 
 def _fits(managed_bytes: int, runs: int, extent_bytes: int, threads: int, record_room: int) -> bool:

@@ -11,7 +11,7 @@ that goes dry before its next block was asked for gets the buffer it has just gi
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from ctypes import memmove, string_at
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -25,7 +25,7 @@ from serializers import SLACK_BYTES, RecordLayout
 from shuffle.cuts import BlockOrder, RunSlice
 from shuffle.kernels import merge
 from shuffle.run_input import RunInput, shared_key_bytes
-from shuffle.runs import Run, has_spans
+from shuffle.runs import Run, has_spans, not_in_order
 from shuffle.sinks import Sink
 from shuffle.spans import compare_spans
 
@@ -81,7 +81,8 @@ class RangeMerge:
         self._reads = reads
         self._output_pool = outputs
         self._workers = workers
-        skip = shared_key_bytes(parts, order.layout)
+        vouched = all(part.run.is_trusted for part in parts)
+        skip = shared_key_bytes(parts, order.layout) if vouched else 0
         self._inputs = [
             RunInput(part, column, order.layout, order.descending, skip) for column, part in enumerate(parts)
         ]
@@ -120,16 +121,25 @@ class RangeMerge:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                writer = tasks.create_task(self._write_outputs())
-                await self._merge()
+                writer = tasks.create_task(self._over_on_error(self._write_outputs()))
+                await self._over_on_error(self._merge())
                 self._is_over = True
                 self._moved.set()
                 await writer
+                self._release_spent()
         finally:
             self._is_over = True
             self._give_back()
 
     # --- on the event loop
+
+    async def _over_on_error(self, work: Coroutine[None, None, None]) -> None:
+        """Once something went wrong, nobody takes a buffer any more that nobody would give back."""
+        try:
+            await work
+        except BaseException:
+            self._is_over = True
+            raise
 
     async def _merge(self) -> None:
         await self._start()
@@ -150,6 +160,7 @@ class RangeMerge:
                 await self._take_span(self._column)
         if self._target is not None:
             self._close_target()
+        self._last_span = None
 
     async def _start(self) -> None:
         """Get every run its first block, and the spans among them their order."""
@@ -173,7 +184,9 @@ class RangeMerge:
         if block is None or each.run_is_in_memory:
             return
         if block not in each.asked:
-            self._ask(each, block, await self._reads.acquire())
+            assert each.spare is not None, "a run keeps a buffer until its next block is on its way"
+            buffer, each.spare = each.spare, None
+            self._ask(each, block, buffer)
         await self._until(lambda: block in each.ready)
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
@@ -186,7 +199,7 @@ class RangeMerge:
     def _pump(self) -> None:
         """Give back what is used up, read ahead, and provide empty outputs."""
         self._release_spent()
-        while self._scheduled < len(self._schedule):
+        while not self._is_over and self._scheduled < len(self._schedule):
             column, block = self._schedule[self._scheduled].tolist()
             each = self._inputs[column]
             if block not in each.asked:
@@ -202,23 +215,25 @@ class RangeMerge:
     def _release_spent(self) -> None:
         while self._spent:
             self._spent.popleft().release()
-        while self._ended:
-            self._on_run_end(self._ended.popleft())
+        for _ in range(len(self._ended)):
+            run = self._ended.popleft()
+            if self._last_span is not None and run is self._last_span[0].run:
+                self._ended.append(run)  # the next span may have to be compared with it
+            else:
+                self._on_run_end(run)
 
     def _ask(self, each: RunInput, block: int, buffer: Buffer) -> None:
         each.asked.add(block)
+        each.coming[block] = buffer  # a task that is cancelled before it begins could not give it back
         self._tasks.create_task(self._read(each, block, buffer))
 
     async def _read(self, each: RunInput, block: int, buffer: Buffer) -> None:
         try:
             await each.part.run.load(block, buffer)
         except BaseException:
-            buffer.release()
+            self._is_over = True
             raise
-        if self._is_over:
-            buffer.release()
-        else:
-            each.ready[block] = buffer
+        each.ready[block] = each.coming.pop(block)
         self._moved.set()
 
     async def _write_outputs(self) -> None:
@@ -270,20 +285,28 @@ class RangeMerge:
             elif why == merge.SPANNING:
                 return _Stop.SPAN_WINS
             elif why == merge.DISORDER:
-                raise self._inputs[column].disorder()
+                raise not_in_order(self._inputs[column].part.run)
             else:
                 return _Stop.DONE
 
     def _retire(self, each: RunInput) -> None:
+        """The run keeps its buffer if nobody has asked for its next block: read-ahead would take it for another's."""
         buffer = each.retire(self._runs)
-        if buffer is not None:
+        if buffer is None:
+            return
+        if each.next_block is None or each.next_block in each.asked:
             self._spent.append(buffer)
+        else:
+            each.spare = buffer
 
     def _resupply(self) -> bool:
         """Put the next block under the run that went dry, if it is there."""
         each = self._inputs[self._column]
         if not each.supply(self._runs):
             return False
+        if each.spare is not None:  # the block was asked for meanwhile, and came
+            self._spent.append(each.spare)
+            each.spare = None
         if not self._runs[merge.CURSOR, self._column]:
             self._ended.append(each.part.run)
         self._state[merge.REFILLED] = self._column
@@ -367,10 +390,19 @@ class RangeMerge:
             self._resupply()
             if flags == BlockFlags.SPAN_LAST:
                 break
-        self._last_span = span
+        self._last_span = span if self._order.unique else None
         self._spans.remove(column)
         await self._rank_if_span(column)
+        await self._check_span_order(span, each)
         self._state[merge.REFILLED] = column
+
+    async def _check_span_order(self, span: tuple[RunSlice, int], each: RunInput) -> None:
+        """Two spans in a row of a run that nobody vouches for; their first blocks have been compared."""
+        if each.part.run.is_trusted or not self._head_is_span(each.column):
+            return
+        order = await self._compare_spans(span, self._span_at(each.column))
+        if order and (order > 0) != self._order.descending:
+            raise not_in_order(each.part.run)
 
     async def _repeats_last_span(self, span: tuple[RunSlice, int]) -> bool:
         if not self._order.unique or self._last_span is None:

@@ -8,6 +8,7 @@ While one buffer fills, each worker sorts or spills another. Runs are numbered i
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from io_manager import IOManager, IOThreads, RunFile
@@ -136,8 +137,11 @@ class RunBuilder:
         buffer.sort(self._sorter, unique=options.unique, limit=options.limit)
         return MemoryRun(number, buffer, self._means.plan.block_bytes)
 
-    async def _spill(self, run: MemoryRun) -> None:
-        self._spilling += 1
+    def _spill(self, run: MemoryRun) -> Coroutine[None, None, None]:
+        self._spilling += 1  # at once: whoever starts spills counts them before they run
+        return self._spill_now(run)
+
+    async def _spill_now(self, run: MemoryRun) -> None:
         means = self._means
         try:
             file = await spill_run(run, means.io, self._pool, means.workers, block_bytes=means.plan.block_bytes)

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from io_manager import HEADER_BYTES, KEY_BYTES_MAX
+from io_manager import HEADER_BYTES, KEY_BYTES_MAX, BlockFlags
 from memory import Buffer
 from serializers import RecordLayout
 from shuffle.cuts import RunSlice
-from shuffle.errors import NotSortedError
 from shuffle.kernels import merge
-from shuffle.runs import MemoryRun, payload_address, span_flags
+from shuffle.runs import MemoryRun, not_in_order, payload_address, span_flags
 
 _ALL_ONES = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -27,8 +26,11 @@ class RunInput:
     descending: bool
     skip: int
     asked: set[int] = field(default_factory=set)
+    coming: dict[int, Buffer] = field(default_factory=dict)
     ready: dict[int, Buffer] = field(default_factory=dict)
     current: Buffer | None = None
+    spare: Buffer | None = None
+    """For the next block, while nobody has asked for it."""
     _last_key: bytes | None = None
 
     def __post_init__(self) -> None:
@@ -66,7 +68,8 @@ class RunInput:
     def retire(self, runs: NDArray[np.uint64]) -> Buffer | None:
         """The block under the cursor is used up: its buffer, if it is free now. Remembers the last key."""
         last, end = int(runs[merge.LAST, self.column]), int(runs[merge.CURSOR, self.column])
-        self._last_key = self.layout.key(string_at(last, end - last)) if last else None
+        if not self.span_flags():
+            self._last_key = self.layout.key(string_at(last, end - last)) if last else None
         if self.run_is_in_memory:
             return None
         buffer, self.current = self.current, None
@@ -82,11 +85,12 @@ class RunInput:
         return span_flags(self.part.run, self.current_block)
 
     def release(self) -> None:
-        """Give back every buffer."""
-        for buffer in (self.current, *self.ready.values()):
+        """Give back every buffer. Nobody may be reading into one any more."""
+        for buffer in (self.current, self.spare, *self.coming.values(), *self.ready.values()):
             if buffer is not None:
                 buffer.release()
-        self.current = None
+        self.current = self.spare = None
+        self.coming.clear()
         self.ready.clear()
 
     def _place(self, block: int, buffer: Buffer, runs: NDArray[np.uint64]) -> None:
@@ -104,18 +108,19 @@ class RunInput:
         column[merge.LAST] = 0
 
     def _check_order(self, block: int, payload: memoryview) -> None:
-        """Within a block the kernel looks; from block to block it is done here."""
-        if self._last_key is None or span_flags(self.part.run, block):
-            return
-        key = self.layout.leading_key(payload, len(payload))
-        if key != self._last_key and (key < self._last_key) != self.descending:
-            raise self.disorder()
+        """Within a block the kernel looks; from block to block it is done here.
 
-    def disorder(self) -> NotSortedError:
-        """What to raise when the records of the run are not in order."""
-        return NotSortedError(
-            f"{self.part.run.name}: not in the order asked for. Sort it first, or check --reverse and the key options."
-        )
+        The key of a spanning record is its first block here: enough beside any record that is no longer than a block.
+        """
+        run, flags = self.part.run, span_flags(self.part.run, block)
+        if flags not in (0, BlockFlags.SPAN_FIRST):
+            return
+        if self._last_key is not None:
+            key = self.layout.leading_key(payload, len(payload))
+            if key != self._last_key and (key < self._last_key) != self.descending:
+                raise not_in_order(run)
+        if flags:
+            self._last_key = None if run.is_trusted else bytes(payload)
 
     def _bound(self, block: int) -> int:
         """A word that no record of the block exceeds; all ones where that is not known."""

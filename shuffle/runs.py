@@ -22,6 +22,7 @@ from io_manager import (
     payload_capacity,
 )
 from serializers import SLACK_BYTES, RecordLayout
+from shuffle.errors import NotSortedError
 from shuffle.sort_buffer import SortBuffer
 
 SPAN = BlockFlags.SPAN_FIRST | BlockFlags.SPAN_MORE | BlockFlags.SPAN_LAST
@@ -62,6 +63,13 @@ class Run(Protocol):
 def span_flags(run: Run, block: int) -> int:
     """What part of a spanning record a block is; 0 for a block of whole records."""
     return int(run.index.flags[block]) & SPAN
+
+
+def not_in_order(run: Run) -> NotSortedError:
+    """What to raise when the records of a run are not in order."""
+    return NotSortedError(
+        f"{run.name}: not in the order asked for. Sort it first, or check --reverse and the key options."
+    )
 
 
 def has_spans(run: Run) -> bool:

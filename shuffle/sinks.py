@@ -48,6 +48,7 @@ class RunSink:
         self._writer = writer
         self._layout = layout
         self._on_written = on_written
+        self._span_key = b""
 
     def window(self, position: int, buffer_bytes: int) -> tuple[int, int]:
         return HEADER_BYTES, HEADER_BYTES + block_capacity(buffer_bytes)
@@ -55,6 +56,10 @@ class RunSink:
     async def put(self, buffer: Buffer, length: int, records: int, flags: int) -> None:
         payload = buffer.view[HEADER_BYTES : HEADER_BYTES + length]
         first_key = self._layout.leading_key(payload, KEY_BYTES_MAX)
+        if flags == BlockFlags.SPAN_FIRST:
+            self._span_key = first_key
+        elif flags:  # the middle of a record: its key is the record's, as in every run
+            first_key = self._span_key
         await self._writer.write_block(
             buffer,
             raw_length=length,

@@ -49,7 +49,7 @@ class SortedFileRun:
         elif self._size % self._layout.record_bytes:
             raise RecordFormatError(
                 f"{self.name}: {self._size} bytes are no whole number of records of {self._layout.record_bytes} "
-                "bytes. Check --record-bytes."
+                f"bytes ({self._size % self._layout.record_bytes} are left over). Check --record-bytes."
             )
         start = 0
         while start < self._size:

@@ -108,16 +108,16 @@ class LongLine:
         return self._keep_from(blocks * self._capacity)
 
     def _keep_from(self, offset: int) -> int:
-        kept = bytes(self._buffer.tail[offset:])
-        self._buffer.start(memoryview(kept))
+        kept = self._buffer.tail[offset:]
+        self._buffer.start(kept)
         return len(kept)
 
     async def _write(self, writer: RunWriter, length: int, *, to_the_end: bool) -> None:
+        whole = self._written + length if to_the_end else self._written + length + 1
         for offset in range(0, length, self._capacity):
             size = min(self._capacity, length - offset)
             buffer = await self._pool.acquire()
             buffer.view[HEADER_BYTES : HEADER_BYTES + size] = self._buffer.tail[offset : offset + size]
-            whole = self._written + length - offset if to_the_end else self._written + length + 1
             flag = span_flag(self._written + offset, size, whole)
             await writer.write_block(
                 buffer,

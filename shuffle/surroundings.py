@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 
 from io_manager import InputFile
-from memory import MIB, default_memory_bytes, drop_clean_pages, resident_bytes
+from memory import MIB, default_memory_bytes, drop_clean_pages, peak_resident_bytes, resident_bytes
 from serializers import RecordLayout
 from shuffle.options import SortOptions
 from shuffle.plan import Surroundings
@@ -31,6 +31,7 @@ async def look_around(inputs: Sequence[InputFile], options: SortOptions, *, whol
         open_files_max=raise_open_files_limit(),
         memory_bytes=options.memory_bytes or default_memory_bytes(),
         framework_bytes=GROWTH_BYTES + (resident_bytes() if whole_process else 0),
+        start_bytes=peak_resident_bytes() if whole_process else 0,
     )
 
 
