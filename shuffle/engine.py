@@ -14,10 +14,10 @@ from typing import Protocol
 from io_manager import InputFile, IOManager, IOThreads, OutputFile, StreamOutput, make_output
 from memory import BufferPool, MemoryManager, free_memory_bytes, peak_resident_bytes
 from shuffle.feed import Feed
+from shuffle.merge_heads import MergeOrder
 from shuffle.merge_phase import AnyRun, MergePhase
 from shuffle.options import SortOptions
 from shuffle.plan import INDEX_ENTRY_BYTES, SortPlan, make_plan
-from shuffle.range_merge import MergeOrder
 from shuffle.report import SortReport
 from shuffle.run_builder import Means, RunBuilder
 from shuffle.sorted_file import SortedFileRun

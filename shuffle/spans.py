@@ -1,32 +1,107 @@
-"""Records longer than a block: how two of them compare, read side by side, block by block."""
+"""Records longer than a block: the kernel sees only their first; which goes before which is found out here.
+
+Whenever a spanning record becomes the head of a run it is put in its place among those that are heads already, and all
+of them are numbered, so that the kernel has only to compare numbers. Two that agree in their first blocks are read side
+by side until they differ; a record of ordinary length always differs within the first.
+"""
+
+from collections.abc import Sequence
 
 from io_manager import HEADER_BYTES, BlockFlags
-from memory import Buffer
+from memory import Buffer, BufferPool
+from shuffle.kernels import merge
 from shuffle.kernels.locate import compare
-from shuffle.runs import Run, payload_address
+from shuffle.merge_heads import MergeHeads, MergeOrder
+from shuffle.run_input import RunInput
+from shuffle.runs import Run, has_spans, not_in_order, payload_address
+
+Span = tuple[Run, int]
+"""A spanning record: its run, and the block that it begins in."""
 
 
-async def compare_spans(
-    left: tuple[Run, int], right: tuple[Run, int], left_buffer: Buffer, right_buffer: Buffer
-) -> int:
-    """-1, 0 or 1 for the keys of the two spanning records that begin at (run, block)."""
-    (left_run, left_block), (right_run, right_block) = left, right
-    while True:
-        left_length, left_ends = await _load_key(left_run, left_block, left_buffer)
-        right_length, right_ends = await _load_key(right_run, right_block, right_buffer)
-        order = int(
-            compare(
-                payload_address(left_buffer.view),
-                left_length,
-                payload_address(right_buffer.view),
-                right_length,
-            )
-        )
-        if order or (left_ends and right_ends):
-            return order
-        if left_ends or right_ends:
-            return -1 if left_ends else 1
-        left_block, right_block = left_block + 1, right_block + 1
+class SpanHeads:
+    """The runs of one merge whose heads are spanning records, in order."""
+
+    def __init__(self, inputs: Sequence[RunInput], heads: MergeHeads, order: MergeOrder) -> None:
+        self._inputs = inputs
+        self._heads = heads
+        self._order = order
+        self._columns: list[int] = []
+        self._buffers: list[Buffer] = []
+        self._last: Span | None = None
+
+    async def prepare(self, pool: BufferPool) -> None:
+        """Take the buffers to compare with, if there is anything to compare."""
+        if any(has_spans(each.part.run) for each in self._inputs):
+            self._buffers = [await pool.acquire() for _ in range(2)]
+
+    def release(self) -> None:
+        """Give them back."""
+        for buffer in self._buffers:
+            buffer.release()
+
+    def is_head(self, column: int) -> bool:
+        """Whether the record at the head of a run spans blocks."""
+        return not self._heads.has_ended(column) and self._inputs[column].span_flags() != 0
+
+    def at(self, column: int) -> Span:
+        """The spanning record at the head of a run."""
+        return self._inputs[column].part.run, self._inputs[column].current_block
+
+    async def rank(self, column: int) -> None:
+        """A run has a new head: if it spans blocks, find its place among the others."""
+        if not self.is_head(column):
+            return
+        place = 0
+        while place < len(self._columns) and await self._goes_before(self._columns[place], column):
+            place += 1
+        self._columns.insert(place, column)
+        for rank, each in enumerate(self._columns, 1):
+            self._heads.runs[merge.SPAN_RANK, each] = rank
+
+    async def leave(self, column: int, span: Span) -> None:
+        """`span` was the head of a run and went out; rank what follows it, and see that it does follow."""
+        self._last = span if self._order.unique else None
+        self._columns.remove(column)
+        await self.rank(column)
+        if span[0].is_trusted or not self.is_head(column):
+            return
+        order = await self._compare(span, self.at(column))
+        if order and (order > 0) != self._order.descending:
+            raise not_in_order(span[0])
+
+    async def repeats_last(self, span: Span) -> bool:
+        """Whether the last spanning record that went out had the same key, and keys are wanted once."""
+        return self._last is not None and await self._compare(self._last, span) == 0
+
+    def still_needs(self, run: Run) -> bool:
+        """Whether a run that has ended may have to be read once more."""
+        return self._last is not None and self._last[0] is run
+
+    def forget_last(self) -> None:
+        """Nothing will be compared any more."""
+        self._last = None
+
+    async def _goes_before(self, left: int, right: int) -> bool:
+        order = await self._compare(self.at(left), self.at(right))
+        if order == 0:
+            return left < right
+        return (order < 0) != self._order.descending
+
+    async def _compare(self, left: Span, right: Span) -> int:
+        """-1, 0 or 1 for the keys of two spanning records."""
+        (left_run, left_block), (right_run, right_block) = left, right
+        left_buffer, right_buffer = self._buffers
+        while True:
+            left_length, left_ends = await _load_key(left_run, left_block, left_buffer)
+            right_length, right_ends = await _load_key(right_run, right_block, right_buffer)
+            left_key, right_key = payload_address(left_buffer.view), payload_address(right_buffer.view)
+            order = int(compare(left_key, left_length, right_key, right_length))
+            if order or (left_ends and right_ends):
+                return order
+            if left_ends or right_ends:
+                return -1 if left_ends else 1
+            left_block, right_block = left_block + 1, right_block + 1
 
 
 async def _load_key(run: Run, block: int, buffer: Buffer) -> tuple[int, bool]:

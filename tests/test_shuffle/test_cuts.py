@@ -200,10 +200,9 @@ def text(numbers: Sequence[int]) -> bytes:
 @example(order=[0, 5, 3, 8], beside=False, range_count=2)
 @example(order=[0, 1, 8, 2, 3], beside=False, range_count=2)
 def test_no_disorder_hides_between_two_ranges(order: list[int], beside: bool, range_count: int) -> None:
-    """Pieces in any order: either the cutter says so, or some range has the disorder in it."""
-    pieces = [
-        piece * 1000 + offset for place, piece in enumerate(order) for offset in range(place * 20, place * 20 + 20)
-    ]
+    """Pieces of a block in any order: either the cutter says so, or some range has the disorder in it."""
+    count = tiny.CAPACITY // 100
+    pieces = [piece * 1000 + place * count + line for place, piece in enumerate(order) for line in range(count)]
     data = text(pieces)
     others = [text(range(0, 9000, 90))] if beside else []
     is_in_order = pieces == sorted(pieces)

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import shuffle
@@ -134,11 +134,13 @@ def test_two_lines_that_changed_places(swapped: tuple[int, int], threads: int, m
 
 @settings(deadline=None, max_examples=40)
 @given(st.permutations(range(6)), st.sampled_from([2, 4]))
+@example([0, 1, 2, 5, 3, 4], 2)
 def test_pieces_that_changed_places(order: list[int], threads: int) -> None:
-    """Each piece is in order and longer than a block, so that a range may hold nothing but order."""
-    records = numbered_lines(600)
-    data = b"".join(b"".join(records[piece * 100 : piece * 100 + 100]) for piece in order)
-    with tiny.machine(managed_bytes=512 * KIB) as machine:
+    """Each piece is in order and fills a block, so that a range may hold nothing but order."""
+    count = tiny.CAPACITY // 100
+    records = numbered_lines(6 * count)
+    data = b"".join(b"".join(records[piece * count : piece * count + count]) for piece in order)
+    with tiny.machine(managed_bytes=512 * KIB, block_bytes=(tiny.BLOCK_BYTES, tiny.BLOCK_BYTES)) as machine:
         if order == sorted(order):
             assert machine.merge([data], threads=threads) == data
         else:

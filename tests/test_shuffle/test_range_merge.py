@@ -10,12 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from io_manager import MAX_IN_FLIGHT, PooledBuffer, RunCorruptError
+from io_manager import PooledBuffer, RunCorruptError, RunWriter
 from memory import Buffer
 from serializers import RecordLayout, lines
 from shuffle.cuts import order_of_blocks, whole
 from shuffle.errors import NotSortedError
-from shuffle.range_merge import MergeOrder, RangeMerge
+from shuffle.merge_heads import MergeOrder
+from shuffle.range_merge import RangeMerge
 from shuffle.runs import FileRun, Run
 from shuffle.sinks import RunSink
 from tests import naive, tiny
@@ -76,15 +77,11 @@ async def merge(
     spare: int = 0,
     change: Change = lambda merge: None,
 ) -> tuple[bytes, RangeMerge]:
-    """Merge whole runs with a buffer for each, two for spans and `spare`; every buffer must come home.
-
-    A run that is being written may hold so many outputs, and one more that waits.
-    """
+    """Merge whole runs with a buffer for each, two for spans and `spare`, and two outputs; all must come home."""
     sink = sink or Collector()
-    output_count = MAX_IN_FLIGHT + 2 if isinstance(sink, RunSink) else 2
     ended: list[Run] = []
     runs = [run for run in runs if len(run.index)]
-    with bench.pool(len(runs) + 2, len(runs) + 2 + spare) as reads, bench.pool(output_count) as outputs:
+    with bench.pool(len(runs) + 2, len(runs) + 2 + spare) as reads, bench.pool(2) as outputs:
         made = RangeMerge(
             [whole(run) for run in runs],
             order_of_blocks(runs, descending=order.descending),
@@ -409,5 +406,33 @@ def test_limit_zero_reads_no_more_than_the_first_blocks() -> None:
             found, done = await merge(bench, made, MergeOrder(lines(), False, limit=0))
             assert (found, done.records_written) == (b"", 0)
             assert bench.io.stats.raw_bytes_read - before <= 5 * tiny.CAPACITY
+
+    tiny.run(check())
+
+
+def _slowly(write_behind: Any) -> Any:
+    """Blocks that are on disk only long after nothing else is left to do."""
+
+    async def later(writer: Any, *args: Any) -> None:
+        for _ in range(300):
+            await asyncio.sleep(0)
+        await write_behind(writer, *args)
+
+    return later
+
+
+def test_outputs_that_come_home_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run takes an output over and gives it back when it is written, with nobody else moving meanwhile."""
+    monkeypatch.setattr(RunWriter, "_write_behind", _slowly(RunWriter._write_behind))
+    records = [b"%06d\n" % n for n in range(3000)]
+
+    async def check() -> None:
+        async with tiny.bench() as bench, AsyncExitStack() as stack:
+            made = await make_runs(bench, stack, [records[::2], records[1::2]], on_disk=lambda number: False)
+            writer = await stack.enter_async_context(
+                await bench.io.create_run(block_bytes=tiny.BLOCK_BYTES, expected_bytes=0)
+            )
+            await merge(bench, made, MergeOrder(lines(), False), RunSink(writer, lines(), lambda size_bytes: None))
+            assert (await writer.finish()).record_count == len(records)
 
     tiny.run(check())

@@ -21,7 +21,8 @@ import shuffle
 from io_manager import DiskFullError, DiskLimitError, TempDirError, platform_files
 from memory import MemoryConfigurationError
 from serializers import fixed, lines
-from shuffle import Choices, RecordFormatError, run_builder
+from shuffle import Choices, RecordFormatError, SortOptions, engine, run_builder
+from shuffle.plan import SortPlan
 from shuffle.range_merge import RangeMerge
 from tests import tiny
 
@@ -470,11 +471,12 @@ def test_a_sort_that_fits_touches_no_disk() -> None:
 
 def test_spills_only_what_memory_cannot_hold() -> None:
     """A run is spilled when its room is wanted, not as soon as there is a run."""
-    data = random_lines(10_000, 15)
+    data = random_lines(12_000, 15)
     with tiny.machine(managed_bytes=400 * KIB) as machine:
         machine.sort(data, threads=1)
         report = machine.report
-        assert report.runs_in_memory >= 4, (report.runs, report.runs_in_memory)
+        assert report.predicted["runs_in_memory"] >= 5
+        assert report.runs_in_memory >= report.predicted["runs_in_memory"] - 1
 
 
 # --- errors: the old output stands, and nothing stays behind
@@ -488,7 +490,7 @@ class Failing:
         machine.output.write_bytes(b"the old output")
 
     def sort(self, error: type[Exception], match: str, inputs: bytes | Sequence[bytes], **choices: Any) -> None:
-        with pytest.raises(error, match=match):
+        with pytest.raises(error, match=match or None):
             self.machine.sort(inputs, **choices)
         assert self.machine.output.read_bytes() == b"the old output"
         assert self.machine.left_behind() == []
@@ -565,6 +567,43 @@ def test_an_error_in_a_merging_thread(at_call: int, managed: int, monkeypatch: p
     with tiny.machine(managed_bytes=managed) as machine:
         monkeypatch.setattr(RangeMerge, "_close_target", broken)
         Failing(machine).sort(ZeroDivisionError, "injected", random_lines(12_000, 20), threads=2)
+
+
+class Canceller:
+    """Watches a job, and has it cancelled when it has moved so many bytes."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.job: asyncio.Task[Any]
+        self._left = size_bytes
+
+    def start(self, plan: SortPlan) -> None:
+        self.advance(0)
+
+    def advance(self, size_bytes: int) -> None:
+        self._left -= size_bytes
+        if self._left <= 0:
+            asyncio.get_running_loop().call_soon(self.job.cancel)
+
+
+@pytest.mark.parametrize("percent", [0, 1, 20, 50, 90, 101, 120, 150, 180, 195])
+@pytest.mark.parametrize("managed", [BUDGETS[0], BUDGETS[3]])
+def test_a_job_that_is_cancelled_at_any_moment(percent: int, managed: int) -> None:
+    """While reading, up to a hundred, and while merging, up to two hundred or more."""
+    data = random_lines(8000, 22) + b"l" * 100_000 + b"\n"
+    with tiny.machine(managed_bytes=managed) as machine:
+        machine.output.write_bytes(b"the old output")
+        names = [str(path) for path in machine.write(data)]
+        options = SortOptions(temp_dirs=[str(machine.temp_dir)], threads=2)
+
+        async def cancel() -> None:
+            watcher = Canceller(len(data) * percent // 100)
+            watcher.job = asyncio.create_task(engine.sort(names, str(machine.output), options, watcher=watcher))
+            with pytest.raises(asyncio.CancelledError):
+                await watcher.job
+
+        tiny.run(cancel())
+        assert machine.output.read_bytes() == b"the old output"
+        assert machine.left_behind() == []
 
 
 def test_records_that_do_not_fill_their_file() -> None:
