@@ -191,10 +191,10 @@ class _Job:
             )
             builder = RunBuilder(means, feed, pools.enter_context(pool))
             stack.callback(builder.release)
-            with self._report.stages["sort"].timed():
-                await builder.build()
+            await builder.build()
             await self._make_room_to_merge(means, builder)
-        self._report.stages["sort"].bytes = self._report.input_bytes = feed.bytes_read
+        self._report.stages.update(read=feed.reading, sort=builder.sorting, spill=builder.spilling)
+        self._report.input_bytes = feed.bytes_read
         self._report.records = builder.record_count
         return builder
 
@@ -242,8 +242,6 @@ class _Job:
             await output.publish()
         report.spilled_bytes = stats.stored_bytes_written
         report.disk_bytes_peak = stats.disk_bytes_peak
-        report.stages["spill"].bytes = stats.stored_bytes_written
-        report.stages["spill"].seconds = stats.write_seconds
         report.memory_bytes = plan.memory.process_bytes
         report.peak_resident_bytes = peak_resident_bytes()
         report.predicted = {

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from io_manager import InputFile, IOThreads
 from serializers import RecordLayout
 from shuffle.errors import RecordFormatError
+from shuffle.report import Stage
 from shuffle.sort_buffer import SortBuffer
 
 
@@ -29,6 +30,7 @@ class Feed:
         self._on_read = on_read
         self._offset = 0
         self.bytes_read = 0
+        self.reading = Stage()
 
     @property
     def ended(self) -> bool:
@@ -45,7 +47,9 @@ class Feed:
     async def read(self, window: memoryview, buffer: SortBuffer) -> int:
         """Read once, at most to the end of the current input: bytes added to `buffer`, a missing delimiter included."""
         source = self._inputs[0]
-        length = await source.read_into(window, self._offset)
+        with self.reading.timed():
+            length = await source.read_into(window, self._offset)
+        self.reading.bytes += length
         self._offset += length
         self.bytes_read += length
         self._on_read(length)

@@ -14,7 +14,7 @@ STAGES = ("read", "sort", "spill", "merge", "publish")
 
 @dataclass
 class Stage:
-    """Wall seconds while at least one task was in the stage, and bytes that went through it."""
+    """Wall seconds while at least one task was in the stage, and bytes of records that went through it."""
 
     seconds: float = 0.0
     bytes: int = 0

@@ -16,6 +16,7 @@ from memory import BufferPool, MemoryManager
 from shuffle.feed import Feed
 from shuffle.options import SortOptions
 from shuffle.plan import SortPlan
+from shuffle.report import Stage
 from shuffle.runs import MemoryRun
 from shuffle.sort_buffer import SortBuffer
 from shuffle.spill import LongLine, spill_run
@@ -41,6 +42,7 @@ class RunBuilder:
         self.files: dict[int, RunFile] = {}
         self.resident: dict[int, MemoryRun] = {}
         self.record_count = 0
+        self.sorting, self.spilling = Stage(), Stage()
         self._means = means
         self._feed = feed
         self._pool = pool
@@ -128,7 +130,8 @@ class RunBuilder:
         return self._next_number - 1
 
     async def _sort(self, buffer: SortBuffer, number: int) -> None:
-        run = await self._means.workers.run(self._sort_now, buffer, number)
+        with self.sorting.timed(buffer.records_bytes):
+            run = await self._means.workers.run(self._sort_now, buffer, number)
         self.resident[number] = run
         self._make_room()
 
@@ -144,7 +147,8 @@ class RunBuilder:
     async def _spill_now(self, run: MemoryRun) -> None:
         means = self._means
         try:
-            file = await spill_run(run, means.io, self._pool, means.workers, block_bytes=means.plan.block_bytes)
+            with self.spilling.timed(run.raw_bytes):
+                file = await spill_run(run, means.io, self._pool, means.workers, block_bytes=means.plan.block_bytes)
         finally:
             self._spilling -= 1
         self.files[run.number] = file
