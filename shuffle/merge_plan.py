@@ -8,11 +8,14 @@
 Only neighbours are merged, so that the numbers of runs keep the order of the input, and ties with it. With n runs and a
 fan-in of f, ceil((n - f) / (f - 1)) merges come before the last; the first takes the remainder and the others are full
 (Knuth, The Art of Computer Programming, volume 3, section 5.4.9). Integers only: a rounded logarithm has ended in
-endless merging elsewhere.
+endless merging elsewhere. More runs than the square of the fan-in are first merged level by level, all of them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -35,26 +38,49 @@ class MergePlan:
 def plan_merges(run_bytes: Sequence[int], *, fan_in: int) -> MergePlan:
     """Bring the runs, given by their sizes in the order of the input, down to `fan_in` at least bytes' cost."""
     assert fan_in >= 2, f"a merge takes two runs at least, not {fan_in}"
-    sizes, depths = list(run_bytes), [0] * len(run_bytes)
-    steps: list[MergeStep] = []
-    rewritten_bytes = 0
-    while len(sizes) > fan_in:
-        count = (len(sizes) - fan_in - 1) % (fan_in - 1) + 2
-        first = _cheapest_window(sizes, count)
-        window = slice(first, first + count)
-        merged_bytes, depth = sum(sizes[window]), 1 + max(depths[window])
-        sizes[window], depths[window] = [merged_bytes], [depth]
-        steps.append(MergeStep(first, count))
-        rewritten_bytes += merged_bytes
-    return MergePlan(tuple(steps), 1 + max(depths, default=0), rewritten_bytes)
+    draft = _Draft(run_bytes)
+    while len(draft.sizes) > fan_in * fan_in:  # every run has to be merged at least once before the last merges begin
+        for first in range(len(draft.sizes) // fan_in):
+            draft.note_step(first, fan_in)
+        draft.merge_all(fan_in)
+    while (excess := len(draft.sizes) - fan_in) > 0:
+        count = (excess - 1) % (fan_in - 1) + 2
+        first = _cheapest_window(draft.sizes, count)
+        draft.note_step(first, count)
+        draft.merge_window(slice(first, first + count))
+    return MergePlan(tuple(draft.steps), 1 + int(draft.depths.max(initial=0)), draft.rewritten_bytes)
 
 
-def _cheapest_window(sizes: Sequence[int], count: int) -> int:
+class _Draft:
+    """A plan in the making: sizes and depths of the runs as they will stand after its steps."""
+
+    def __init__(self, run_bytes: Sequence[int]) -> None:
+        self.sizes = np.array(run_bytes, np.int64)
+        self.depths = np.zeros(len(self.sizes), np.int64)
+        self.steps: list[MergeStep] = []
+        self.rewritten_bytes = 0
+
+    def note_step(self, first: int, count: int) -> None:
+        self.steps.append(MergeStep(first, count))
+
+    def merge_window(self, window: slice) -> None:
+        """These neighbours become one."""
+        merged_bytes, depth = int(self.sizes[window].sum()), int(self.depths[window].max()) + 1
+        self.sizes = np.concatenate([self.sizes[: window.start], [merged_bytes], self.sizes[window.stop :]])
+        self.depths = np.concatenate([self.depths[: window.start], [depth], self.depths[window.stop :]])
+        self.rewritten_bytes += merged_bytes
+
+    def merge_all(self, count: int) -> None:
+        """Every `count` neighbours become one; what is left over at the end stays."""
+        whole = len(self.sizes) // count * count
+        merged = self.sizes[:whole].reshape(-1, count).sum(axis=1)
+        depths = self.depths[:whole].reshape(-1, count).max(axis=1) + 1
+        self.rewritten_bytes += int(merged.sum())
+        self.sizes = np.concatenate([merged, self.sizes[whole:]])
+        self.depths = np.concatenate([depths, self.depths[whole:]])
+
+
+def _cheapest_window(sizes: NDArray[np.int64], count: int) -> int:
     """Where the `count` neighbours with the fewest bytes begin."""
-    total = best = sum(sizes[:count])
-    first = 0
-    for end in range(count, len(sizes)):
-        total += sizes[end] - sizes[end - count]
-        if total < best:
-            best, first = total, end - count + 1
-    return first
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    return int(np.argmin(ends[count:] - ends[:-count]))
