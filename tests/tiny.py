@@ -182,6 +182,7 @@ def shrink(
         "EXTENT_BYTES_MAX": extent_bytes[1],
         "BLOCK_BYTES_MIN": block_bytes[0],
         "BLOCK_BYTES_MAX": block_bytes[1],
+        "BLOCK_BYTES_GOOD": block_bytes[0],
         "BLOCK_BYTES_UNPLANNED": block_bytes[0],
         "OUTPUT_BYTES_MAX": 2 * block_bytes[1],
         "READ_AHEAD_BLOCKS": read_ahead_blocks,

@@ -92,15 +92,17 @@ def test_a_middling_input_spills_and_is_merged_in_one_pass_by_all_workers() -> N
     assert "one pass" in plan.describe()
 
 
-def test_one_range_before_a_second_pass() -> None:
-    """Where all workers cannot merge all runs at once, one can: cheaper than to write everything again."""
+def test_fewer_ranges_before_small_blocks_and_a_second_pass() -> None:
+    """Where all workers cannot merge all runs at once in good blocks, fewer can: cheaper than to write all again."""
     plans = [planned(64 * MIB, (1 << power) * MIB, cores=4) for power in range(1, 14)]
     ways = [(plan.passes or 0, plan.merges([1] * (plan.runs or 0), ranges=4)[1]) for plan in plans]
     assert ways[0] == (1, 4)
     assert (1, 1) in ways
     passes = [each[0] for each in ways]
     assert passes == sorted(passes) and passes[-1] >= 2, "the more input, the more work"
-    assert all(each[1] == 4 for each in ways[: ways.index((1, 1))])
+    ranges = [each[1] for each in ways if each[0] == 1]
+    assert ranges == sorted(ranges, reverse=True), "one pass, by fewer and fewer"
+    assert len(set(ranges)) > 2
 
 
 def test_a_huge_input_takes_several_passes_and_says_how_much_is_written_twice() -> None:
