@@ -17,8 +17,8 @@ TRY_OTHER_EVERY = 8
 CACHE_SHARE = 4
 """At most a quarter of the memory that is free may be filled with spill files."""
 
-SIDE_BY_SIDE = 4
-"""Direct writes wait for the disk side by side, and cost a quarter of their time; a copy keeps a processor busy."""
+SIDE_BY_SIDE = 2
+"""Direct writes wait for the disk side by side, and cost half their time; a copy keeps a processor busy."""
 
 _WEIGHT = 0.1
 

@@ -178,30 +178,39 @@ class SortBuffer:
             end = start + self.layout.record_bytes
         return self.extent.view[start:end]
 
-    def measure(self, capacity: int) -> Cuts:
-        """The blocks of at most `capacity` bytes that `copy_block` would make; a longer record makes its own."""
+    def measure(self, capacity: int, *, first_capacity: int | None = None) -> Cuts:
+        """The blocks of at most `capacity` bytes that `copy_block` would make; a longer record makes its own.
+
+        The first block may be made shorter than the others.
+        """
         blocks_max = 64 + 2 * (self.records_bytes // capacity + 1)
         parts: list[Cuts] = []
         position = 0
         while position < self.sorted_count:
-            ends, sizes = np.empty(blocks_max, np.uint64), np.empty(blocks_max, np.uint64)
-            found, next_position = gather.measure_blocks(
-                self._words,
-                position,
-                capacity,
-                self._offsets,
-                self.layout.record_bytes,
-                self._mask,
-                ends,
-                sizes,
-            )
-            parts.append(Cuts(ends[: int(found)], sizes[: int(found)]))
-            position = int(next_position)
+            if position == 0 and first_capacity is not None:
+                part, position = self._measure(0, first_capacity, 1)
+            else:
+                part, position = self._measure(position, capacity, blocks_max)
+            parts.append(part)
         empty = np.empty(0, np.uint64)
         return Cuts(
             np.concatenate([empty, *(part.ends for part in parts)]),
             np.concatenate([empty, *(part.sizes for part in parts)]),
         )
+
+    def _measure(self, position: int, capacity: int, blocks_max: int) -> tuple[Cuts, int]:
+        ends, sizes = np.empty(blocks_max, np.uint64), np.empty(blocks_max, np.uint64)
+        found, next_position = gather.measure_blocks(
+            self._words,
+            position,
+            capacity,
+            self._offsets,
+            self.layout.record_bytes,
+            self._mask,
+            ends,
+            sizes,
+        )
+        return Cuts(ends[: int(found)], sizes[: int(found)]), int(next_position)
 
     def release(self) -> None:
         """Give the extent back; the buffer is dead."""

@@ -1,5 +1,6 @@
 """Runs, in memory and on disk: the same blocks, the same index, and records that are longer than a block."""
 
+import itertools
 import random
 from contextlib import AsyncExitStack
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from io_manager import HEADER_BYTES, KEY_BYTES_MAX, BlockFlags
 from serializers import SLACK_BYTES, RecordLayout, fixed, lines
-from shuffle.runs import Run, block_capacity, has_spans, last_key_in, not_in_order, span_flag, span_flags
+from shuffle.runs import Run, block_capacity, has_spans, last_key_in, not_in_order, span_flag, span_flags, staggered
 from tests import naive, tiny
 
 LONG = fixed(300, key_offset=10, key_bytes=200)
@@ -71,10 +72,15 @@ def records_of(layout: RecordLayout, count: int, seed: int) -> list[bytes]:
 
 
 def check_blocks(run: Run, payloads: list[bytes], records: list[bytes], layout: RecordLayout) -> None:
-    """Blocks hold the records in order, whole ones as many as fit; a longer one is a chain of blocks of its own."""
+    """Blocks hold the records in order, whole ones as many as fit; a longer one is a chain of blocks of its own.
+
+    The first block is shorter than the others, by the number of the run.
+    """
     assert b"".join(payloads) == b"".join(records)
     assert run.index.raw_lengths.tolist() == [len(payload) for payload in payloads]
-    blocks = naive.cut_blocks([len(record) for record in records], tiny.CAPACITY)
+    lengths = [len(record) for record in records]
+    first = naive.cut_blocks(lengths, staggered(tiny.CAPACITY, run.number))[:1]
+    blocks = first + naive.cut_blocks(lengths[len(first[0]) if first else 0 :], tiny.CAPACITY)
     at = place = 0
     for block in blocks:
         key = layout.key(records[at])[:KEY_BYTES_MAX]
@@ -128,3 +134,10 @@ def test_the_error_names_the_run() -> None:
             assert "sort buffer 3: not in the order" in str(not_in_order(bench.memory_run(3, [b"a\n"])))
 
     tiny.run(check())
+
+
+def test_neighbouring_runs_begin_with_blocks_of_other_lengths() -> None:
+    firsts = [staggered(1 << 20, number) for number in range(64)]
+    assert all(1 << 17 <= first <= 1 << 20 for first in firsts)
+    gaps = [b - a for a, b in itertools.pairwise(sorted(firsts))]
+    assert max(gaps) < 3 * (1 << 20) // 64, "spread evenly, so that runs over the same keys do not go dry at once"
