@@ -46,7 +46,7 @@ class Choices(TypedDict, total=False):
     reverse: bool
     unique: bool
     limit: int | None
-    temp_dirs: Sequence[PathLike]
+    temp_dirs: PathLike | Sequence[PathLike]
     max_disk: int | str | None
     threads: int | None
     compress: Codec
@@ -64,7 +64,7 @@ def sort_file(inputs: PathLike | Sequence[PathLike], output: PathLike, **choices
     options = make_options(**choices)
     from shuffle import engine
 
-    names = _names(inputs)
+    names = _inputs(inputs)
     return _run(lambda: engine.sort(names, os.fspath(output), options))
 
 
@@ -76,7 +76,7 @@ def merge_files(inputs: Sequence[PathLike], output: PathLike, **choices: Unpack[
     options = make_options(**choices)
     from shuffle import engine
 
-    names = _names(inputs)
+    names = _inputs(inputs)
     return _run(lambda: engine.merge(names, os.fspath(output), options))
 
 
@@ -89,7 +89,7 @@ def make_options(**choices: Unpack[Choices]) -> SortOptions:
         layout=make_layout(**of_layout),
         memory_bytes=None if memory is None else parse_size(memory),
         disk_bytes_max=None if max_disk is None else parse_size(max_disk),
-        temp_dirs=tuple(os.fspath(directory) for directory in given.pop("temp_dirs", ())),
+        temp_dirs=tuple(_names(given.pop("temp_dirs", ()))),
         **given,
     )
 
@@ -110,9 +110,14 @@ def make_layout(
 
 def _names(inputs: PathLike | Sequence[PathLike]) -> list[str]:
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    if not given:
-        raise ValueError("no input was named: give at least one file")
     return [os.fspath(path) for path in given]
+
+
+def _inputs(inputs: PathLike | Sequence[PathLike]) -> list[str]:
+    names = _names(inputs)
+    if not names:
+        raise ValueError("no input was named: give at least one file")
+    return names
 
 
 def _run(job: Callable[[], Coroutine[Any, Any, T]]) -> T:

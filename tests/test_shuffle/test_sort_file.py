@@ -22,6 +22,7 @@ from io_manager import DiskFullError, DiskLimitError, TempDirError, platform_fil
 from memory import MemoryConfigurationError
 from serializers import fixed, lines
 from shuffle import Choices, RecordFormatError, SortOptions, engine, run_builder
+from shuffle.files import make_options
 from shuffle.plan import SortPlan
 from shuffle.range_merge import RangeMerge
 from tests import tiny
@@ -660,3 +661,8 @@ def test_at_the_floor_with_no_tricks(tmp_path: Path) -> None:
     assert (tmp_path / "output").read_bytes() == tiny.sorted_bytes(data)
     assert report.passes == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["input", "output"]
+
+
+def test_one_temp_dir_may_be_named_alone(tmp_path: Path) -> None:
+    assert make_options(temp_dirs=str(tmp_path)).temp_dirs == (str(tmp_path),)
+    assert make_options(temp_dirs=tmp_path).temp_dirs == make_options(temp_dirs=[tmp_path]).temp_dirs
