@@ -29,6 +29,7 @@ T = TypeVar("T")
 Command = Callable[..., Any]
 
 OK, NOT_IN_ORDER, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+_START = "SPILLWAY_START"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _CURES = {
@@ -52,6 +53,7 @@ class Stopped(Exception):
 
 def main() -> None:
     """The installed command: run, and turn what went wrong into one line and an exit status."""
+    os.environ.setdefault(_START, "first")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads for matrices nobody multiplies
     status = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
@@ -380,10 +382,17 @@ def _run_job(verb: str, inputs: list[str], output: str, options: SortOptions, pr
 
 
 def load_engine() -> ModuleType:
-    """Import the engine with the garbage collector at rest, which would go 20 times through what is there to stay."""
+    """Import the engine with the garbage collector at rest, which would go 20 times through what is there to stay.
+
+    Compiling the kernels takes more memory than many a budget allows, so the process that had to do it starts over.
+    """
     gc.disable()
+    from serializers.kernel_cache import has_compiled
     from shuffle import engine
 
+    if has_compiled() and os.environ.get(_START) == "first":
+        os.environ[_START] = "again"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     gc.freeze()
     gc.enable()
     return engine

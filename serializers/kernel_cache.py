@@ -79,4 +79,10 @@ class _Notice(event.Listener):
         """Nothing to say at the end of each kernel."""
 
 
-event.register("numba:compile", _Notice())  # type: ignore[no-untyped-call]
+_NOTICE = _Notice()
+event.register("numba:compile", _NOTICE)  # type: ignore[no-untyped-call]
+
+
+def has_compiled() -> bool:
+    """Whether this process compiled kernels that the next will find in the cache."""
+    return _NOTICE.is_given and _CACHE is not None

@@ -3,6 +3,7 @@
 One small kernel stands for all of them; each process that compiles it takes about a second.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -78,3 +79,20 @@ def test_where_it_is_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert kernel_cache.cache_directory().parent == tmp_path / ".cache" / "spillway"
+
+
+def test_the_first_run_ever_keeps_its_budget(tmp_path: Path) -> None:
+    """Compiling takes more memory than this, so the command starts over once it has compiled, input still unread."""
+    lines = b"b\na\n"
+    done = subprocess.run(
+        [sys.executable, "cli.py", "sort", "--memory", "192MiB", "--stats", str(tmp_path / "stats"), "-", "-"],
+        cwd=ROOT,
+        env={**os.environ, kernel_cache.CACHE_VARIABLE: str(tmp_path / "cache")},
+        input=lines,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, b"a\nb\n"), done
+    assert done.stderr.count(b"compiling the kernels") == 1, done.stderr
+    assert json.loads((tmp_path / "stats").read_text())["peak_resident_bytes"] < 192 << 20
