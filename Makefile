@@ -19,6 +19,8 @@ demo: warmup
 	$(BIN)/spillway gen --kind text --records $(DEMO_RECORDS) --seed 7 $(DEMO)/input.txt
 	$(BIN)/spillway explain --memory $(DEMO_MEMORY) $(DEMO)/input.txt
 	$(BIN)/spillway sort --memory $(DEMO_MEMORY) --stats $(DEMO)/stats.json $(DEMO)/input.txt $(DEMO)/output.txt
+	@echo "what happened (all of it in $(DEMO)/stats.json):"
+	@grep -E '^  "(records|output_bytes|runs|passes|spilled_bytes|seconds|peak_resident_bytes|memory_bytes)"' $(DEMO)/stats.json
 	$(BIN)/spillway verify $(DEMO)/input.txt $(DEMO)/output.txt
 
 test: warmup
