@@ -36,8 +36,14 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+def heed_everything() -> None:
+    """Whoever started the tests may ignore signals (nohup does), and its children would."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
-def sorting(place: Place, *, preexec_fn: Callable[[], object] | None = None) -> Iterator[Process]:
+def sorting(place: Place, *, preexec_fn: Callable[[], object] = heed_everything) -> Iterator[Process]:
     """A job that sorts what we write to its standard input."""
     words = [*SPILLWAY, *place.arguments("sort", "-S", SMALL_MEMORY, "--threads", 1, "-", place.output)]
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
