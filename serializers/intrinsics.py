@@ -45,16 +45,6 @@ def load_big_endian(typing_context, address):
 
 
 @intrinsic
-def load_byte(typing_context, address):
-    """The byte at `address`."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.load(_pointer(builder, arguments[0], _I8))
-
-    return types.uint8(_ADDRESS), generate
-
-
-@intrinsic
 def copy_record(typing_context, target, source, length):
     """Copy at least one and at least `length` bytes, 32 at a time: quicker than memcpy for records.
 

@@ -5,10 +5,7 @@ import numpy as np
 from serializers.intrinsics import count_trailing_zeros, match_mask
 from serializers.kernel_cache import kernel
 from serializers.keys import find_delimiter
-from serializers.layouts import SLACK_BYTES
-
-INDEX_BYTES = 12
-"""What a sort buffer spends on one line beside its bytes: an 8-byte word and a 4-byte offset."""
+from serializers.layouts import LINE_INDEX_BYTES, SLACK_BYTES
 
 _RESERVED_BYTES = SLACK_BYTES + 24  # read past the last record; align the words; one more offset for the end
 
@@ -31,7 +28,7 @@ def scan_lines(base, offsets, record_count, scanned, filled, delimiter):
         mask = match_mask(base + position, byte)
         while mask:
             line_end = position + count_trailing_zeros(mask) + np.uint64(1)
-            needed = line_end + (record_count + np.uint64(1)) * np.uint64(INDEX_BYTES) + np.uint64(_RESERVED_BYTES)
+            needed = line_end + (record_count + np.uint64(1)) * np.uint64(LINE_INDEX_BYTES) + np.uint64(_RESERVED_BYTES)
             if line_end > filled or needed > capacity or record_count + np.uint64(2) > index_count_max:
                 return record_count, line_start
             offsets[top - record_count] = np.uint32(line_start)

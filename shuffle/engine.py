@@ -7,8 +7,8 @@ its managers, spill files are deleted, and the old output stands until the new o
 """
 
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Protocol
 
 from io_manager import InputFile, IOManager, IOThreads, OutputFile, StreamOutput, make_output
@@ -57,11 +57,8 @@ async def sort(
 
     The budget is for the whole process if `whole_process`, and else for what the job adds to it.
     """
-    try:
-        async with AsyncExitStack() as stack:
-            return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run(stack)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from group
+    async with _everything_ended() as stack:
+        return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run(stack)
 
 
 async def merge(
@@ -73,11 +70,8 @@ async def merge(
     watcher: Watcher | None = None,
 ) -> SortReport:
     """Merge `inputs`, files that are in order already, into `output`. Raises NotSortedError where one is not."""
-    try:
-        async with AsyncExitStack() as stack:
-            return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run_merge(stack)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from group
+    async with _everything_ended() as stack:
+        return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run_merge(stack)
 
 
 async def plan_for(inputs: Sequence[str], options: SortOptions, *, whole_process: bool) -> SortPlan:
@@ -89,6 +83,16 @@ async def plan_for(inputs: Sequence[str], options: SortOptions, *, whole_process
             return make_plan(options, await look_around(opened, options, whole_process=whole_process))
     finally:
         threads.close()
+
+
+@asynccontextmanager
+async def _everything_ended() -> AsyncIterator[AsyncExitStack]:
+    """A stack for what a job opens; of several errors at the end, the first."""
+    try:
+        async with AsyncExitStack() as stack:
+            yield stack
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
 
 
 def first_error(group: BaseException) -> BaseException:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from serializers import SLACK_BYTES
-from serializers.kernels import INDEX_BYTES, find_byte, scan_lines
+from serializers.kernels import LINE_INDEX_BYTES, find_byte, scan_lines
 from tests import naive
 
 RESERVED_BYTES = SLACK_BYTES + 24
@@ -77,10 +77,10 @@ def test_stops_before_the_index_meets_the_bytes(data: bytes, spare_bytes: int) -
     if buffer.count:
         offsets_bytes = 4 * (buffer.count + 1)
         assert buffer.filled + RESERVED_BYTES + offsets_bytes <= size_bytes
-        assert buffer.end + RESERVED_BYTES + INDEX_BYTES * buffer.count <= size_bytes, "no room for the words"
+        assert buffer.end + RESERVED_BYTES + LINE_INDEX_BYTES * buffer.count <= size_bytes, "no room for the words"
     if buffer.count < len(lines):
         next_end = buffer.end + len(lines[buffer.count])
-        too_many_bytes = next_end + RESERVED_BYTES + INDEX_BYTES * (buffer.count + 1) > size_bytes
+        too_many_bytes = next_end + RESERVED_BYTES + LINE_INDEX_BYTES * (buffer.count + 1) > size_bytes
         too_many_offsets = buffer.filled + RESERVED_BYTES + 4 * (buffer.count + 2) > size_bytes
         assert too_many_bytes or too_many_offsets, "stopped too soon"
 
