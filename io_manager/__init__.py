@@ -28,6 +28,7 @@ from io_manager.run_format import (
     KEY_BYTES_MAX,
     BlockFlags,
     BlockHeader,
+    checksum,
     payload_capacity,
 )
 from io_manager.run_reader import RunReader
@@ -68,6 +69,7 @@ __all__ = [
     "StreamOutput",
     "Swept",
     "TempDirError",
+    "checksum",
     "make_codec",
     "make_output",
     "payload_capacity",

@@ -93,7 +93,7 @@ class RunTruncatedError(RunCorruptError):
 
 
 class InputChangedError(OSError):
-    """An input file became shorter than it was when it was opened."""
+    """An input file became shorter, or other bytes, while it was being read."""
 
 
 class IOManagerClosedError(RuntimeError):

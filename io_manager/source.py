@@ -19,6 +19,7 @@ from io_manager import platform_files
 from io_manager.errors import InputChangedError, disk_errors, numbered
 from io_manager.file_channel import FileChannel
 from io_manager.io_threads import IOThreads
+from io_manager.run_format import checksum
 from io_manager.waker import Waker
 
 STDIN = "-"
@@ -65,6 +66,10 @@ class InputFile:
         count = await self._channel.run(self._read_next_now, view, interrupt=self._call_off)
         self._position += count
         return count
+
+    async def read_again(self, view: memoryview, offset: int, expected_checksum: int) -> None:
+        """Fill `view` with bytes that were read before. Raises InputChangedError if they are others now."""
+        await self._channel.run(self._read_again_now, view, offset, expected_checksum)
 
     async def drop_cache(self, offset: int, length: int) -> None:
         """These bytes will not be read again: the page cache may have its memory back. Only a hint."""
@@ -136,6 +141,13 @@ class InputFile:
                 f"{self.size} bytes when it was opened. Run again once nobody writes to it, or on a copy."
             )
         return count
+
+    def _read_again_now(self, view: memoryview, offset: int, expected_checksum: int) -> None:
+        if self._read_at_now(view, offset) < len(view) or checksum(view) != expected_checksum:
+            raise InputChangedError(
+                f"{self.path}: changed while being sorted, between bytes {offset} and {offset + len(view)}. "
+                "Run again once nobody writes to it, or on a copy."
+            )
 
     def _read_next_now(self, view: memoryview) -> int:
         assert self._waker is not None

@@ -205,8 +205,7 @@ class _Job:
     async def _make_room_to_merge(self, means: Means, builder: RunBuilder) -> None:
         """Spill runs that are still in sort buffers until those that stay leave room for the merge buffers."""
         run_count = len(builder.files) + len(builder.resident)
-        blocks = sum(file.block_count for file in builder.files.values())
-        blocks += sum(len(run.index) for run in builder.resident.values())
+        blocks = sum(run.block_count for run in (*builder.files.values(), *builder.resident.values()))
         kept = means.plan.runs_kept(
             run_count=run_count,
             candidates=len(builder.resident),

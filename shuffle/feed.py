@@ -47,6 +47,8 @@ class Feed:
     async def read(self, window: memoryview, buffer: SortBuffer) -> int:
         """Read once, at most to the end of the current input: bytes added to `buffer`, a missing delimiter included."""
         source = self._inputs[0]
+        if source.seekable:
+            buffer.note_place(source, self._offset)
         with self.reading.timed():
             length = await source.read_into(window, self._offset)
         self.reading.bytes += length

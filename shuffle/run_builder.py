@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from io_manager import IOManager, IOThreads, RunFile
 from memory import BufferPool, MemoryManager
 from shuffle.feed import Feed
+from shuffle.input_run import InputRun
 from shuffle.options import SortOptions
 from shuffle.plan import SortPlan
 from shuffle.report import Stage
@@ -36,10 +37,10 @@ class Means:
 
 
 class RunBuilder:
-    """Builds the runs of one job. `files` and `resident` hold them by number."""
+    """Builds the runs of one job. `files` (on disk) and `resident` (in memory) hold them by number."""
 
     def __init__(self, means: Means, feed: Feed, pool: BufferPool) -> None:
-        self.files: dict[int, RunFile] = {}
+        self.files: dict[int, RunFile | InputRun] = {}
         self.resident: dict[int, MemoryRun] = {}
         self.record_count = 0
         self.sorting, self.spilling = Stage(), Stage()
@@ -147,8 +148,11 @@ class RunBuilder:
     async def _spill_now(self, run: MemoryRun) -> None:
         means = self._means
         try:
-            with self.spilling.timed(run.raw_bytes):
-                file = await spill_run(run, means.io, self._pool, means.workers, block_bytes=means.plan.block_bytes)
+            if run.stands_in_input:
+                file: RunFile | InputRun = await means.workers.run(InputRun, run)
+            else:
+                with self.spilling.timed(run.raw_bytes):
+                    file = await spill_run(run, means.io, self._pool, means.workers, block_bytes=means.plan.block_bytes)
         finally:
             self._spilling -= 1
         self.files[run.number] = file

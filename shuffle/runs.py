@@ -123,6 +123,16 @@ class MemoryRun:
     def raw_bytes(self) -> int:
         return int(self.index.raw_lengths.sum(dtype=np.uint64))
 
+    @property
+    def block_count(self) -> int:
+        """Blocks."""
+        return len(self.index)
+
+    @property
+    def stands_in_input(self) -> bool:
+        """Whether the input holds these very records in this very order, and can be read again."""
+        return self.buffer.is_in_input_order and self.buffer.place is not None
+
     async def load(self, block: int, buffer: PooledBuffer) -> None:
         self.copy(block, buffer.view)
 

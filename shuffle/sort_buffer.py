@@ -16,6 +16,7 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from io_manager import InputFile
 from memory import Extent
 from serializers import SLACK_BYTES, RecordLayout
 from serializers.kernels import scan_lines
@@ -32,6 +33,18 @@ _FULL_BELOW_BYTES = 64 << 10
 """A buffer with less free room than this, or than a hundredth, is full: reading more would cost more than it brings."""
 
 _ALL_ONES = 0xFFFF_FFFF_FFFF_FFFF
+
+
+_IDENTITY_RECORDS = 1 << 14
+"""Looked at together when asking whether the order is that of the input: 128 KiB of words."""
+
+
+@dataclass(frozen=True)
+class InputPlace:
+    """Where in an input file bytes stand."""
+
+    source: InputFile
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,9 @@ class SortBuffer:
         assert len(carried) <= len(self._bytes) - _KEPT_BYTES, "what one buffer held, the next can hold"
         self.records_bytes = 0
         self.record_count = 0
+        self.place: InputPlace | None = None
+        self.is_in_input_order = False
+        self._is_one_stretch = True
         self._words = self._words[:0]
         self._filled = len(carried)
         self.extent.view[: len(carried)] = carried
@@ -84,6 +100,17 @@ class SortBuffer:
         line_bytes = self.records_bytes / seen if seen else max(self._filled, _FIRST_LINE_GUESS)
         return max(0, int(room * line_bytes / (line_bytes + self.layout.index_bytes)))
 
+    def note_place(self, source: InputFile, offset: int) -> None:
+        """What comes to stand at the front of the next `free_view` is read from `offset` of `source`.
+
+        `place` stays known as long as all bytes of the buffer come from one stretch of one file.
+        """
+        place = InputPlace(source, offset - self._filled)
+        if self.place is None and self._is_one_stretch and place.offset >= 0:
+            self.place = place
+        elif place != self.place:
+            self.place, self._is_one_stretch = None, False
+
     def note_read(self, length: int) -> None:
         """`length` more bytes stand at the front of the last `free_view`."""
         self._filled += length
@@ -93,6 +120,7 @@ class SortBuffer:
         if self.layout.is_lines and self._filled > 0 and self._bytes[self._filled - 1] != self.layout.delimiter:
             self._bytes[self._filled] = self.layout.delimiter
             self._filled += 1
+            self.place, self._is_one_stretch = None, False
 
     def scan(self) -> None:
         """Find the records among the bytes read so far."""
@@ -137,6 +165,18 @@ class SortBuffer:
         if unique:
             self._words = self._words[: sort.drop_equal(self._words, *keys, self._mask)]
         self._words = self._words[:limit]
+        self.is_in_input_order = order == sort.ASCENDING and self._is_identity()
+
+    def _is_identity(self) -> bool:
+        """Whether every record is still where it was read."""
+        if len(self._words) < self.record_count:
+            return False
+        mask = np.uint64(self._mask)
+        for start in range(0, self.record_count, _IDENTITY_RECORDS):
+            ordinals = self._words[start : start + _IDENTITY_RECORDS] & mask
+            if (ordinals != np.arange(start, start + len(ordinals), dtype=np.uint64)).any():
+                return False
+        return True
 
     def _place_words(self) -> NDArray[np.uint64]:
         offsets_bytes = 4 * (self.record_count + 1) if self.layout.is_lines else 0
