@@ -5,12 +5,23 @@ bound or holds a reference; the door in front of each kernel does. A vector may 
 than `serializers.SLACK_BYTES`, so every buffer keeps that much room after its last record.
 """
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from typing import TYPE_CHECKING
 
-_I1, _I8, _I32, _I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
-_ADDRESS = types.uint64
+from serializers.kernel_cache import intrinsic
+
+if TYPE_CHECKING:
+    from llvmlite import ir
+    from numba import types
+
+
+def load_vocabulary() -> None:
+    """Import what these functions are written in. Only a process that compiles needs it."""
+    global ir, types, _I1, _I8, _I32, _I64, _ADDRESS
+    from llvmlite import ir
+    from numba import types
+
+    _I1, _I8, _I32, _I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+    _ADDRESS = types.uint64
 
 
 def _pointer(builder, address, element):

@@ -47,10 +47,10 @@ def test_compiled_once_and_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(kernel_cache.CACHE_VARIABLE, str(cache))
     directory = kernel_cache.cache_directory()
     assert directory.parent == cache and directory.stat().st_mode & 0o777 == 0o700
-    kept = {path: path.stat().st_mtime_ns for path in directory.rglob("*.nbc")}
-    assert kept and all(path.name.startswith("locate.") for path in kept)
+    kept = {path: path.stat().st_mtime_ns for path in directory.rglob("*.o")}
+    assert kept and all(path.name.startswith("shuffle.kernels.locate.") for path in kept)
     assert compile_one(cache) == ""
-    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*.nbc")} == kept
+    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*.o")} == kept
 
 
 def test_a_place_that_cannot_be_is_done_without(tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ FLOORS = {
 OURS = {*FLOORS, "tests", "benchmarks"}
 PACKAGES = [name for name in FLOORS if name != "cli"]
 COMPILERS = {"numba", "llvmlite"}
-KERNEL_FILES = {f"serializers/{name}.py" for name in ("intrinsics", "keys", "kernels", "kernel_cache")}
+KERNEL_FILES = {
+    f"serializers/{name}.py"
+    for name in ("intrinsics", "keys", "kernels", "kernel_cache", "kernel_compiler", "native_code")
+}
 
 SOURCES = [ROOT / "cli.py", *sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))]
 TREES = {str(path.relative_to(ROOT)): ast.parse(path.read_bytes(), str(path)) for path in SOURCES}

@@ -157,7 +157,7 @@ def test_what_spills_is_sorted_and_stable(place: Place, spilling: Path, compress
     size = spilling.stat().st_size
     assert told["version"] == 1 and told["records"] == told["records_written"] == size // 100
     assert told["input_bytes"] == told["output_bytes"] == size
-    assert told["runs"] >= 3 and told["disk_bytes_peak"] >= told["spilled_bytes"] > size // 3
+    assert told["runs"] >= 3 and told["disk_bytes_peak"] >= told["spilled_bytes"] > size // 4
     assert told["runs"] == told["predicted"]["runs"]
     assert told["peak_resident_bytes"] <= told["memory_bytes"] == 192 << 20
 

@@ -12,7 +12,7 @@ HEADER = "{start:x}-{end:x} {mode} 00000000 fe:00 1234 {gap}{path}\n"
 FIGURES = "Size: {size} kB\nRss: {resident} kB\nShared_Clean: 0 kB\nAnonymous: {anonymous} kB\nVmFlags: rd ex mr mw\n"
 
 DROP_AND_COMPILE = """
-import numba, serializers.keys
+import numba
 from memory import drop_clean_pages, resident_bytes
 numba.njit("int64(int64)")(lambda number: number + 1)
 before = resident_bytes()

@@ -1,6 +1,8 @@
-"""The helpers that every kernel inlines, each through a small kernel of its own, against Python's bytes."""
+"""The helpers that every kernel inlines, each by itself, against Python's bytes."""
 
-import numba
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -10,34 +12,22 @@ from numpy.typing import NDArray
 from serializers import SLACK_BYTES, keys
 from tests import naive
 
-_ADDRESSES = "uint64, uint64, uint64, uint64"
-
 SHORT = st.text("ab\0\xff", max_size=40).map(lambda text: text.encode("latin-1"))
 
 
-@numba.njit(f"int64({_ADDRESSES})")
-def compare_keys(left, left_length, right, right_length):  # type: ignore[no-untyped-def]
-    return keys.compare_keys(left, left_length, right, right_length)
+def unsigned(helper: Callable[..., Any]) -> Callable[..., Any]:
+    """A helper on its own, for Python's numbers: all are unsigned words in kernels."""
+    return lambda *numbers: helper(*(np.uint64(number) for number in numbers))
 
 
-@numba.njit("uint64(uint64, uint64, uint64)")
-def common_bytes(left, right, limit):  # type: ignore[no-untyped-def]
-    return keys.common_bytes(left, right, limit)
+compare_keys = unsigned(keys.compare_keys)
+common_bytes = unsigned(keys.common_bytes)
+key_word = unsigned(keys.key_word)
+key_length = unsigned(keys.key_length)
 
 
-@numba.njit("uint64(uint64, uint64)")
-def key_word(key, length):  # type: ignore[no-untyped-def]
-    return keys.key_word(key, length)
-
-
-@numba.njit(f"uint64({_ADDRESSES})")
-def key_length(start, end, record_bytes, key_bytes):  # type: ignore[no-untyped-def]
-    return keys.key_length(start, end, record_bytes, key_bytes)
-
-
-@numba.njit("uint64(uint64, uint64, uint8)")
-def find_delimiter(address, end, delimiter):  # type: ignore[no-untyped-def]
-    return keys.find_delimiter(address, end, delimiter)
+def find_delimiter(address: int, end: int, delimiter: int) -> int:
+    return keys.find_delimiter(np.uint64(address), np.uint64(end), np.uint8(delimiter))  # type: ignore[no-any-return]
 
 
 class Placed:
