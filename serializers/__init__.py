@@ -1,5 +1,5 @@
 """Values to bytes and back: where records are, what their keys are, and how keys compare."""
 
-from serializers.layouts import SLACK_BYTES, LayoutError, RecordLayout, fixed, lines
+from serializers.layouts import LINE_INDEX_BYTES, SLACK_BYTES, LayoutError, RecordLayout, fixed, lines, rows
 
-__all__ = ["SLACK_BYTES", "LayoutError", "RecordLayout", "fixed", "lines"]
+__all__ = ["LINE_INDEX_BYTES", "SLACK_BYTES", "LayoutError", "RecordLayout", "fixed", "lines", "rows"]

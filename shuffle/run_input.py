@@ -139,4 +139,4 @@ def shared_key_bytes(parts: list[RunSlice], layout: RecordLayout) -> int:
     keys = [key for part in parts for key in (part.run.index.first_key(0), part.run.last_key)]
     least, greatest = min(keys), max(keys)
     shared = next((i for i, (a, b) in enumerate(zip(least, greatest, strict=False)) if a != b), len(least))
-    return shared if layout.is_lines else min(shared, layout.key_bytes)
+    return shared if layout.is_indexed else min(shared, layout.key_bytes)

@@ -23,6 +23,7 @@ from io_manager import (
 )
 from serializers import SLACK_BYTES, RecordLayout
 from shuffle.errors import NotSortedError
+from shuffle.kernels.locate import find_last
 from shuffle.sort_buffer import SortBuffer
 
 SPAN = BlockFlags.SPAN_FIRST | BlockFlags.SPAN_MORE | BlockFlags.SPAN_LAST
@@ -192,6 +193,10 @@ def staggered(capacity: int, number: int) -> int:
 
 def last_key_in(layout: RecordLayout, payload: memoryview) -> bytes:
     """The leading key bytes of the last record in a payload of whole records."""
+    if layout.is_rows:
+        start = payload_address(payload) - HEADER_BYTES
+        last = int(find_last(start, start + len(payload), 0, layout.key_bytes, 0)) - start
+        return layout.leading_key(payload[last:], KEY_BYTES_MAX)
     if not layout.is_lines:
         return layout.leading_key(payload[len(payload) - layout.record_bytes :], KEY_BYTES_MAX)
     window = 256

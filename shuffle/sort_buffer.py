@@ -4,8 +4,8 @@
     | records, as they were read | free | words (when sealed) | <- line offsets |
 
 Bytes are read straight into the front. Fixed-length records need no index; lines have their offsets written from the
-end downwards as they are found. Sealing puts one word for each record below the offsets; sorting moves words only, and
-records leave in order by being copied out (`copy_block`).
+end downwards as they are found, rows as they are appended. Sealing puts one word for each record below the offsets;
+sorting moves words only, and records leave in order by being copied out (`copy_block`).
 
 A line that is longer than the whole buffer leaves it full with no record in it: `is_stuck`.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from io_manager import InputFile
 from memory import Extent
-from serializers import SLACK_BYTES, RecordLayout
+from serializers import LINE_INDEX_BYTES, SLACK_BYTES, RecordLayout
 from serializers.kernels import scan_lines
 from shuffle.kernels import gather, sort
 from shuffle.word_sorter import WordSorter
@@ -86,13 +86,13 @@ class SortBuffer:
     def free_view(self) -> memoryview:
         """Where to read more bytes to; empty when the buffer is full."""
         room = self._room()
-        if room < min(_FULL_BELOW_BYTES, len(self._bytes) // 100) and self.layout.is_lines and self.record_count:
+        if room < min(_FULL_BELOW_BYTES, len(self._bytes) // 100) and self.layout.is_indexed and self.record_count:
             room = 0
         return self.extent.view[self._filled : self._filled + room]
 
     def _room(self) -> int:
         size = len(self._bytes) - _KEPT_BYTES
-        if not self.layout.is_lines:
+        if not self.layout.is_indexed:
             record_bytes = self.layout.record_bytes
             return size // (record_bytes + self.layout.index_bytes) * record_bytes - self._filled
         room = size - 1 - self._filled - self.layout.index_bytes * (self.record_count + 1)
@@ -138,6 +138,24 @@ class SortBuffer:
         )
         self.record_count, self.records_bytes = int(count), int(end)
 
+    def append_rows(self, data: NDArray[np.uint8], ends: NDArray[np.uint32], first: int) -> int:
+        """Copy rows from row `first` on while they fit: how many. Row i of `data` ends at `ends[i]`."""
+        start = int(ends[first - 1]) if first else 0
+        room = len(self._bytes) - _KEPT_BYTES - self._filled - LINE_INDEX_BYTES * (self.record_count + 1)
+        lengths = (ends[first:] - np.uint32(start)).astype(np.int64)
+        taken = lengths + np.arange(1, len(lengths) + 1) * LINE_INDEX_BYTES
+        count = int(np.searchsorted(taken, room, "right"))
+        if count:
+            size = int(lengths[count - 1])
+            self._bytes[self._filled : self._filled + size] = data[start : start + size]
+            top = len(self._offsets) - 1 - self.record_count
+            self._offsets[top] = self._filled
+            self._offsets[top - count : top] = (lengths[:count] + self._filled)[::-1]
+            self.record_count += count
+            self._filled += size
+            self.records_bytes = self._filled
+        return count
+
     @property
     def tail(self) -> memoryview:
         """Bytes behind the last whole record: the beginning of what the next buffer holds."""
@@ -179,7 +197,7 @@ class SortBuffer:
         return True
 
     def _place_words(self) -> NDArray[np.uint64]:
-        offsets_bytes = 4 * (self.record_count + 1) if self.layout.is_lines else 0
+        offsets_bytes = 4 * (self.record_count + 1) if self.layout.is_indexed else 0
         top = (len(self._bytes) - offsets_bytes) // 8
         assert (top - self.record_count) * 8 >= self.records_bytes + SLACK_BYTES or not self.record_count
         return self._bytes[: len(self._bytes) // 8 * 8].view(np.uint64)[top - self.record_count : top]
@@ -211,7 +229,7 @@ class SortBuffer:
     def record(self, position: int) -> memoryview:
         """The record at `position` of the order, where it stands."""
         ordinal = int(self._words[position]) & self._mask
-        if self.layout.is_lines:
+        if self.layout.is_indexed:
             start, end = int(self._offsets[-1 - ordinal]), int(self._offsets[-2 - ordinal])
         else:
             start = ordinal * self.layout.record_bytes

@@ -2,13 +2,17 @@
 
 Whenever a spanning record becomes the head of a run it is put in its place among those that are heads already, and all
 of them are numbered, so that the kernel has only to compare numbers. Two that agree in their first blocks are read side
-by side until they differ; a record of ordinary length always differs within the first.
+by side until they differ. A line of ordinary length always differs within the first; a row may have the very key of a
+longer one, and then they go by run.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from io_manager import HEADER_BYTES, BlockFlags
 from memory import Buffer, BufferPool
+from serializers import RecordLayout
 from shuffle.kernels import merge
 from shuffle.kernels.locate import compare
 from shuffle.merge_heads import MergeHeads, MergeOrder
@@ -90,23 +94,63 @@ class SpanHeads:
 
     async def _compare(self, left: Span, right: Span) -> int:
         """-1, 0 or 1 for the keys of two spanning records."""
-        (left_run, left_block), (right_run, right_block) = left, right
-        left_buffer, right_buffer = self._buffers
+        left_key = _SpanKey(left, self._buffers[0], self._order.layout)
+        right_key = _SpanKey(right, self._buffers[1], self._order.layout)
         while True:
-            left_length, left_ends = await _load_key(left_run, left_block, left_buffer)
-            right_length, right_ends = await _load_key(right_run, right_block, right_buffer)
-            left_key, right_key = payload_address(left_buffer.view), payload_address(right_buffer.view)
-            order = int(compare(left_key, left_length, right_key, right_length))
-            if order or (left_ends and right_ends):
-                return order
-            if left_ends or right_ends:
-                return -1 if left_ends else 1
-            left_block, right_block = left_block + 1, right_block + 1
+            await left_key.load()
+            await right_key.load()
+            length = min(left_key.length, right_key.length)
+            order = int(compare(left_key.address, length, right_key.address, length))
+            left_key.pass_over(length)
+            right_key.pass_over(length)
+            if order or left_key.is_over or right_key.is_over:
+                return order or right_key.is_over - left_key.is_over
 
 
-async def _load_key(run: Run, block: int, buffer: Buffer) -> tuple[int, bool]:
-    """Key bytes in a block of a span (the delimiter is none), and whether the record ends there."""
-    await run.load(block, buffer)
-    ends = bool(run.index.flags[block] & BlockFlags.SPAN_LAST)
-    assert len(buffer.view) >= HEADER_BYTES
-    return int(run.index.raw_lengths[block]) - int(ends), ends
+class _SpanKey:
+    """The key of a spanning record, piece by piece: `length` bytes of it stand at `address`."""
+
+    def __init__(self, span: Span, buffer: Buffer, layout: RecordLayout) -> None:
+        self.address = self.length = 0
+        self._run, self._block = span
+        self._buffer = buffer
+        self._layout = layout
+        self._left: int | None = None
+        """Bytes of the key that are still to come; None before the first block."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of the key has been passed over."""
+        return self._left == self.length == 0
+
+    async def load(self) -> None:
+        """Bring the next piece, if the last is used up."""
+        if self.length or self._left == 0:
+            return
+        await self._run.load(self._block, self._buffer)
+        self.address = payload_address(self._buffer.view)
+        held = int(self._run.index.raw_lengths[self._block])
+        if self._left is None:
+            start, self._left = self._measure()
+            self.address += start
+            held -= start
+        self.length = min(held, self._left)
+        self._left -= self.length
+        self._block += 1
+
+    def pass_over(self, length: int) -> None:
+        """So many bytes of the piece have been compared."""
+        self.address += length
+        self.length -= length
+
+    def _measure(self) -> tuple[int, int]:
+        """Where in the first block the key begins, and how long it is."""
+        if self._layout.is_rows:
+            return self._layout.row_key(self._buffer.view[HEADER_BYTES:])
+        return 0, span_bytes(self._run, self._block) - 1  # the delimiter of a line is no key
+
+
+def span_bytes(run: Run, block: int) -> int:
+    """Bytes of the spanning record that begins in `block`."""
+    starts = np.flatnonzero(run.index.flags[block:] & BlockFlags.SPAN_LAST)
+    return int(run.index.raw_lengths[block : block + int(starts[0]) + 1].sum(dtype=np.uint64))

@@ -118,3 +118,18 @@ def fold(left: int, right: int) -> int:
     """Both halves of the 128-bit product, in one word."""
     product = left * right
     return (product ^ product >> 64) & _WORD
+
+
+def make_varint(value: int) -> bytes:
+    """An unsigned number, 7 bits a byte, low group first."""
+    groups = []
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+def make_row(key: bytes, value: bytes, *, key_varies: bool) -> bytes:
+    """A row as docs/ROW_FORMAT.md draws it."""
+    body = (make_varint(len(key)) if key_varies else b"") + key + value
+    return make_varint(len(body)) + body

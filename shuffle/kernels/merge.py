@@ -15,7 +15,7 @@ import numpy as np
 
 from serializers.intrinsics import copy_bytes, copy_record, count_ones, match_mask
 from serializers.kernel_cache import helper, kernel
-from serializers.keys import compare_keys, find_delimiter, key_length, key_word
+from serializers.keys import compare_keys, find_record_end, key_span, key_word
 
 # Rows of `runs`. A cursor of 0 means that the run has ended; LAST is the record before the cursor, 0 if unknown.
 CURSOR, RECORD_END, BLOCK_END, HEAD, BOUND, SPAN_RANK, LAST = range(7)
@@ -49,7 +49,7 @@ _NO_RUN = np.uint64(NO_RUN)
 def head_key(runs, layout, run):
     """Address and length of the key at the head of a run."""
     start, end = runs[CURSOR, run], runs[RECORD_END, run]
-    return start + layout[KEY_OFFSET], key_length(start, end, layout[RECORD_BYTES], layout[KEY_BYTES])
+    return key_span(start, end, layout[RECORD_BYTES], layout[KEY_OFFSET], layout[KEY_BYTES])
 
 
 @helper
@@ -62,9 +62,7 @@ def head_word(runs, layout, run):
 @helper
 def next_record_end(layout, start, block_end):
     """Where the record at `start` ends, delimiter included."""
-    if layout[RECORD_BYTES]:
-        return start + layout[RECORD_BYTES]
-    return find_delimiter(start, block_end, np.uint8(layout[DELIMITER])) + _ONE
+    return find_record_end(start, block_end, layout[RECORD_BYTES], layout[KEY_BYTES], layout[DELIMITER])
 
 
 @helper
@@ -74,7 +72,9 @@ def read_head(runs, layout, run):
         runs[HEAD, run] = _ONES
         return
     if runs[SPAN_RANK, run]:
-        runs[RECORD_END, run] = runs[BLOCK_END, run] + _ONE  # as if a delimiter followed: all of it is key
+        runs[RECORD_END, run] = runs[BLOCK_END, run]
+        if not layout[KEY_BYTES]:
+            runs[RECORD_END, run] += _ONE  # as if a delimiter followed: all of a line is key
     else:
         runs[RECORD_END, run] = next_record_end(layout, runs[CURSOR, run], runs[BLOCK_END, run])
     runs[HEAD, run] = head_word(runs, layout, run)
@@ -165,6 +165,11 @@ def count_records(layout, start, end):
     if layout[RECORD_BYTES]:
         return (end - start) // layout[RECORD_BYTES]
     count = np.uint64(0)
+    if layout[KEY_BYTES]:
+        while start < end:
+            start = next_record_end(layout, start, end)
+            count += _ONE
+        return count
     while start + np.uint64(64) <= end:
         count += count_ones(match_mask(start, np.uint8(layout[DELIMITER])))
         start += np.uint64(64)
@@ -180,16 +185,18 @@ def repeats_last(runs, layout, state, run):
     if state[KEPT] == np.uint64(0):
         return False
     key, length = head_key(runs, layout, run)
-    last_length = key_length(state[KEPT], state[KEPT_END], layout[RECORD_BYTES], layout[KEY_BYTES])
-    return compare_keys(state[KEPT] + layout[KEY_OFFSET], last_length, key, length) == 0
+    last_key, last_length = key_span(
+        state[KEPT], state[KEPT_END], layout[RECORD_BYTES], layout[KEY_OFFSET], layout[KEY_BYTES]
+    )
+    return compare_keys(last_key, last_length, key, length) == 0
 
 
 @helper
 def order_after_last(runs, layout, run, start, end):
     """How the head of a run compares with the record `start..end` before it: -1 is out of order."""
     key, length = head_key(runs, layout, run)
-    last_length = key_length(start, end, layout[RECORD_BYTES], layout[KEY_BYTES])
-    order = compare_keys(key, length, start + layout[KEY_OFFSET], last_length)
+    last_key, last_length = key_span(start, end, layout[RECORD_BYTES], layout[KEY_OFFSET], layout[KEY_BYTES])
+    order = compare_keys(key, length, last_key, last_length)
     return -order if layout[INVERTED] else order
 
 

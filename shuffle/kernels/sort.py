@@ -17,7 +17,7 @@ import numpy as np
 
 from serializers.intrinsics import count_leading_zeros, prefetch
 from serializers.kernel_cache import helper, kernel
-from serializers.keys import common_bytes, compare_keys, key_length, key_word
+from serializers.keys import common_bytes, compare_keys, key_span, key_word
 
 RANK_WORDS = 32
 """Ranges this short are sorted by counting; 24 to 48 cost the same, 16 and 64 a tenth more."""
@@ -46,7 +46,7 @@ def record_key(records, offsets, record_bytes, key_offset, key_bytes, ordinal):
         return records + ordinal * record_bytes + key_offset, key_bytes
     top = np.uint64(len(offsets) - 1)
     start, end = np.uint64(offsets[top - ordinal]), np.uint64(offsets[top - ordinal - _ONE])
-    return records + start, key_length(start, end, record_bytes, key_bytes)
+    return key_span(records + start, records + end, record_bytes, key_offset, key_bytes)
 
 
 @helper

@@ -24,7 +24,7 @@ import numpy as np
 
 from serializers.intrinsics import load_word, multiply_high
 from serializers.kernel_cache import helper, kernel
-from serializers.keys import compare_keys, find_delimiter, key_length
+from serializers.keys import compare_keys, find_record_end, key_span
 
 FINGERPRINT_VERSION = 1
 
@@ -81,9 +81,7 @@ def hash_bytes(address, length):
 @helper
 def whole_record_end(layout, start, end):
     """Where the record at `start` ends, delimiter included; more than `end` if it is not all there."""
-    if layout[RECORD_BYTES]:
-        return start + layout[RECORD_BYTES]
-    return find_delimiter(start, end, np.uint8(layout[DELIMITER])) + _ONE
+    return find_record_end(start, end, layout[RECORD_BYTES], layout[KEY_BYTES], layout[DELIMITER])
 
 
 @kernel("Tuple((uint64, uint64))(uint64, uint64, uint64, uint64[::1], uint64[::1])")
@@ -98,10 +96,10 @@ def verify_records(previous, start, end, layout, state):
     first = start
     record_end = whole_record_end(layout, start, end)
     while record_end <= end and start < end:
-        length = key_length(start, record_end, layout[RECORD_BYTES], layout[KEY_BYTES])
+        key, length = key_span(start, record_end, layout[RECORD_BYTES], key_offset, layout[KEY_BYTES])
         if previous != start:
-            previous_length = key_length(previous, start, layout[RECORD_BYTES], layout[KEY_BYTES])
-            order = compare_keys(previous + key_offset, previous_length, start + key_offset, length)
+            last_key, last_length = key_span(previous, start, layout[RECORD_BYTES], key_offset, layout[KEY_BYTES])
+            order = compare_keys(last_key, last_length, key, length)
             state[DUPLICATES] += np.uint64(order == 0)
             wrong = order > 0 if inverted == _ZERO else order < 0
             if wrong or (order == 0 and layout[UNIQUE] != _ZERO):

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from serializers import SLACK_BYTES, keys
+from serializers import SLACK_BYTES, keys, rows
 from tests import naive
 
 SHORT = st.text("ab\0\xff", max_size=40).map(lambda text: text.encode("latin-1"))
@@ -23,7 +23,9 @@ def unsigned(helper: Callable[..., Any]) -> Callable[..., Any]:
 compare_keys = unsigned(keys.compare_keys)
 common_bytes = unsigned(keys.common_bytes)
 key_word = unsigned(keys.key_word)
-key_length = unsigned(keys.key_length)
+key_span = unsigned(keys.key_span)
+find_record_end = unsigned(keys.find_record_end)
+read_varint = unsigned(keys.read_varint)
 
 
 def find_delimiter(address: int, end: int, delimiter: int) -> int:
@@ -80,10 +82,32 @@ def test_words_never_contradict_their_keys(left: bytes, right: bytes) -> None:
     assert (words[0] > words[1]) - (words[0] < words[1]) in (order, 0)
 
 
-def test_key_length() -> None:
-    assert key_length(1000, 1011, 0, 0) == 10
-    assert key_length(1000, 1001, 0, 0) == 0
-    assert key_length(1000, 1100, 100, 10) == 10
+def test_the_key_of_a_record() -> None:
+    assert key_span(1000, 1011, 0, 0, 0) == (1000, 10)
+    assert key_span(1000, 1001, 0, 0, 0) == (1000, 0)
+    assert key_span(1000, 1100, 100, 20, 10) == (1020, 10)
+
+
+@pytest.mark.parametrize("key", [b"", b"key", b"k" * 200])
+@pytest.mark.parametrize("value", [b"", b"v" * 300, b"v" * 20000])
+@pytest.mark.parametrize("key_varies", [False, True])
+def test_the_key_of_a_row(key: bytes, value: bytes, key_varies: bool) -> None:
+    layout = rows(None if key_varies else len(key))
+    row = naive.make_row(key, value, key_varies=key_varies)
+    placed = Placed(row, 0x81)
+    end = placed.address + len(row)
+    start, length = key_span(placed.address, end, 0, 0, layout.key_bytes)
+    assert row[start - placed.address :][:length] == key
+    assert find_record_end(placed.address, end, 0, layout.key_bytes, 0) == end
+    assert layout.key(row) == key and layout.leading_key(memoryview(row), 2) == key[:2]
+    if len(key) > 10:  # cut short: as much as there is
+        assert key_span(placed.address, start + 10, 0, 0, layout.key_bytes) == (start, 10)
+
+
+@given(st.integers(0, (1 << 63) - 1))
+def test_varints(value: int) -> None:
+    placed = Placed(naive.make_varint(value), 0x81)
+    assert read_varint(placed.address) == (placed.address + len(naive.make_varint(value)), value)
 
 
 @given(data=st.text("ab\n", max_size=300).map(str.encode), start=st.integers(0, 300))
