@@ -57,7 +57,7 @@ async def sort(
 
     The budget is for the whole process if `whole_process`, and else for what the job adds to it.
     """
-    async with _everything_ended() as stack:
+    async with everything_ended(AsyncExitStack()) as stack:
         return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run(stack)
 
 
@@ -70,7 +70,7 @@ async def merge(
     watcher: Watcher | None = None,
 ) -> SortReport:
     """Merge `inputs`, files that are in order already, into `output`. Raises NotSortedError where one is not."""
-    async with _everything_ended() as stack:
+    async with everything_ended(AsyncExitStack()) as stack:
         return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run_merge(stack)
 
 
@@ -86,10 +86,10 @@ async def plan_for(inputs: Sequence[str], options: SortOptions, *, whole_process
 
 
 @asynccontextmanager
-async def _everything_ended() -> AsyncIterator[AsyncExitStack]:
+async def everything_ended(stack: AsyncExitStack) -> AsyncIterator[AsyncExitStack]:
     """A stack for what a job opens; of several errors at the end, the first."""
     try:
-        async with AsyncExitStack() as stack:
+        async with stack:
             yield stack
     except BaseExceptionGroup as group:
         raise first_error(group) from group

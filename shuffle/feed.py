@@ -6,9 +6,11 @@ of a record, is carried to the next. A last line without a delimiter is given on
 
 from collections.abc import Callable, Sequence
 
-from io_manager import InputFile, IOThreads
+from io_manager import InputFile, IOManager, IOThreads, RunFile
+from memory import BufferPool
 from serializers import RecordLayout
 from shuffle.errors import RecordFormatError
+from shuffle.long_records import LongLine
 from shuffle.report import Stage
 from shuffle.sort_buffer import SortBuffer
 
@@ -43,6 +45,14 @@ class Feed:
         while not self.ended and len(window := buffer.free_view()):
             if await self.read(window, buffer):
                 await self._workers.run(buffer.scan)
+
+    def is_stuck(self, buffer: SortBuffer) -> bool:
+        """Whether one unfinished line fills the whole buffer."""
+        return buffer.is_stuck
+
+    async def spill_long(self, buffer: SortBuffer, io: IOManager, pool: BufferPool, *, block_bytes: int) -> RunFile:
+        """Make a run of that line; afterwards `buffer` holds what follows it."""
+        return await LongLine(buffer, self.read, pool, block_bytes=block_bytes).spill(io, block_bytes=block_bytes)
 
     async def read(self, window: memoryview, buffer: SortBuffer) -> int:
         """Read once, at most to the end of the current input: bytes added to `buffer`, a missing delimiter included."""

@@ -19,7 +19,7 @@ from shuffle.plan import OUTPUT_BUFFERS_PER_RANGE, READ_AHEAD_BLOCKS
 from shuffle.range_merge import RangeMerge
 from shuffle.run_builder import Means
 from shuffle.runs import FileRun, MemoryRun, Run
-from shuffle.sinks import OutputSink, RunSink
+from shuffle.sinks import OutputSink, RunSink, Sink
 
 AnyRun = RunFile | MemoryRun | Run
 
@@ -48,6 +48,17 @@ class MergePhase:
         async with AsyncExitStack() as stack:
             opened = [await self._open(run, number, stack) for number, run in enumerate(runs)]
             return await self._merge_ranges([run for run in opened if len(run.index)], output, ranges)
+
+    async def merge_to_sink(self, runs: Sequence[AnyRun], sink: Sink) -> None:
+        """Merge all runs into `sink`, in one range. The runs stay, to be merged again."""
+        async with AsyncExitStack() as stack:
+            opened = [await self._open(run, number, stack) for number, run in enumerate(runs)]
+            slices = [whole(run) for run in opened if len(run.index)]
+            schedule = order_of_blocks([part.run for part in slices], descending=self._order.descending)
+            if slices:
+                merge = self._range_merge(slices, schedule, sink, stack, lambda run: None)
+                await merge.run()
+                await sink.drained()
 
     async def _open(self, run: AnyRun, number: int, stack: AsyncExitStack) -> Run:
         if not isinstance(run, RunFile):
@@ -84,8 +95,8 @@ class MergePhase:
         self,
         slices: list[RunSlice],
         schedule: BlockOrder,
-        sink: OutputSink,
-        pools: ExitStack,
+        sink: Sink,
+        pools: ExitStack | AsyncExitStack,
         on_run_end: Callable[[Run], None],
     ) -> RangeMerge:
         plan = self._means.plan

@@ -10,17 +10,17 @@ While one buffer fills, each worker sorts or spills another. Runs are numbered i
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Protocol
 
 from io_manager import IOManager, IOThreads, RunFile
 from memory import BufferPool, MemoryManager
-from shuffle.feed import Feed
 from shuffle.input_run import InputRun
 from shuffle.options import SortOptions
 from shuffle.plan import SortPlan
 from shuffle.report import Stage
 from shuffle.runs import MemoryRun
 from shuffle.sort_buffer import SortBuffer
-from shuffle.spill import LongLine, spill_run
+from shuffle.spill import spill_run
 from shuffle.word_sorter import WordSorter
 
 
@@ -36,10 +36,27 @@ class Means:
     workers: IOThreads
 
 
+class Source(Protocol):
+    """What fills sort buffers with records."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more records will come."""
+
+    async def fill(self, buffer: SortBuffer) -> None:
+        """Add records until `buffer` is full or the records end."""
+
+    def is_stuck(self, buffer: SortBuffer) -> bool:
+        """Whether the next record fits no buffer, and `buffer` holds no other."""
+
+    async def spill_long(self, buffer: SortBuffer, io: IOManager, pool: BufferPool, *, block_bytes: int) -> RunFile:
+        """Make a run of that record."""
+
+
 class RunBuilder:
     """Builds the runs of one job. `files` (on disk) and `resident` (in memory) hold them by number."""
 
-    def __init__(self, means: Means, feed: Feed, pool: BufferPool) -> None:
+    def __init__(self, means: Means, feed: Source, pool: BufferPool) -> None:
         self.files: dict[int, RunFile | InputRun] = {}
         self.resident: dict[int, MemoryRun] = {}
         self.record_count = 0
@@ -64,8 +81,8 @@ class RunBuilder:
             buffer = await self._take_buffer()
             while True:
                 await self._feed.fill(buffer)
-                if buffer.is_stuck:
-                    await self._spill_long_line(buffer)
+                if self._feed.is_stuck(buffer):
+                    await self._spill_long(buffer)
                     continue
                 if self._feed.ended and not buffer.tail:
                     break
@@ -162,9 +179,9 @@ class RunBuilder:
         self._free.append(buffer)
         self._is_free.set()
 
-    async def _spill_long_line(self, buffer: SortBuffer) -> None:
-        """The buffer is full of one unfinished line; afterwards it holds what follows that line."""
-        block_bytes = self._means.plan.block_bytes
-        line = LongLine(buffer, self._feed, self._pool, block_bytes=block_bytes)
-        self.files[self._number()] = await line.spill(self._means.io, block_bytes=block_bytes)
+    async def _spill_long(self, buffer: SortBuffer) -> None:
+        means = self._means
+        self.files[self._number()] = await self._feed.spill_long(
+            buffer, means.io, self._pool, block_bytes=means.plan.block_bytes
+        )
         self.record_count += 1

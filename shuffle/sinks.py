@@ -18,6 +18,9 @@ class Sink(Protocol):
     async def put(self, buffer: Buffer, length: int, records: int, flags: int) -> None:
         """Take over a buffer with `length` bytes: whole records, or one block of a span if `flags` says so."""
 
+    async def drained(self) -> None:
+        """Return when every buffer has gone home."""
+
 
 class OutputSink:
     """One range of the output, written from `offset` on.
@@ -39,6 +42,9 @@ class OutputSink:
             await self._output.write(self._offset, buffer.view[start : start + length])
         self._offset += length
         self._on_written(length)
+
+    async def drained(self) -> None:
+        """Every `put` gave its buffer back."""
 
 
 class RunSink:
@@ -69,3 +75,6 @@ class RunSink:
             flags=flags,
         )
         self._on_written(length)
+
+    async def drained(self) -> None:
+        """The writer takes buffers over, and waits for them when it finishes."""

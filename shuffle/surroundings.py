@@ -14,9 +14,13 @@ from shuffle.plan import Surroundings
 GROWTH_BYTES = 14 * MIB
 """What a job adds to a process beside the memory it manages: thread stacks, event loop, codecs, Python objects."""
 
+OBJECTS_BYTES = 16 * MIB
+"""Python objects of the batches that are being written to rows, and read from them (`shuffle/batches.py`)."""
+
 _SAMPLE_BYTES = 64 << 10
 _SAMPLES = 4
 _LINE_BYTES_GUESS = 40
+_ROW_BYTES_GUESS = 32
 
 
 async def look_around(inputs: Sequence[InputFile], options: SortOptions, *, whole_process: bool) -> Surroundings:
@@ -27,12 +31,28 @@ async def look_around(inputs: Sequence[InputFile], options: SortOptions, *, whol
     return Surroundings(
         input_bytes=None if None in sizes else sum(size or 0 for size in sizes),
         record_bytes=options.layout.record_bytes or await _mean_line_bytes(inputs, options.layout),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=_cores(),
         open_files_max=raise_open_files_limit(),
         memory_bytes=options.memory_bytes or default_memory_bytes(),
         framework_bytes=GROWTH_BYTES + (resident_bytes() if whole_process else 0),
         start_bytes=peak_resident_bytes() if whole_process else 0,
     )
+
+
+def look_around_for_rows(options: SortOptions) -> Surroundings:
+    """For values that come one after another, of which nobody knows how many; what is added to this process counts."""
+    return Surroundings(
+        input_bytes=None,
+        record_bytes=_ROW_BYTES_GUESS,
+        cores=_cores(),
+        open_files_max=raise_open_files_limit(),
+        memory_bytes=options.memory_bytes or default_memory_bytes(),
+        framework_bytes=GROWTH_BYTES + OBJECTS_BYTES,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def temp_dirs(options: SortOptions) -> list[str]:

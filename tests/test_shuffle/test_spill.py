@@ -12,9 +12,10 @@ import pytest
 from io_manager import DiskLimitError, IOManager
 from serializers import lines
 from shuffle.feed import Feed
+from shuffle.long_records import LongLine
 from shuffle.runs import FileRun, span_flag, span_flags
 from shuffle.sort_buffer import SortBuffer
-from shuffle.spill import BATCH_BLOCKS, LongLine, spill_run
+from shuffle.spill import BATCH_BLOCKS, spill_run
 from tests import tiny
 
 EXTENT_BYTES = 16 << 10
@@ -102,7 +103,7 @@ async def spill_line(
     """The payloads of the run that the line became; the buffer and the feed as they are then."""
     buffer, feed = await stuck_buffer(bench, stack, paths, delimiter)
     with bench.pool(3) as pool:
-        line = LongLine(buffer, feed, pool, block_bytes=tiny.BLOCK_BYTES)
+        line = LongLine(buffer, feed.read, pool, block_bytes=tiny.BLOCK_BYTES)
         file = await line.spill(bench.io, block_bytes=tiny.BLOCK_BYTES)
     run = FileRun(0, file, await stack.enter_async_context(await bench.io.open_run(file)))
     payloads = await bench.payloads(run)
@@ -187,7 +188,7 @@ def test_several_long_lines_in_a_row_and_another_delimiter() -> None:
             buffer, feed = await stuck_buffer(bench, stack, [path], b"\0")
             for text in texts:
                 with bench.pool(2) as pool:
-                    line = LongLine(buffer, feed, pool, block_bytes=tiny.BLOCK_BYTES)
+                    line = LongLine(buffer, feed.read, pool, block_bytes=tiny.BLOCK_BYTES)
                     file = await line.spill(bench.io, block_bytes=tiny.BLOCK_BYTES)
                 async with await bench.io.open_run(file) as reader:
                     assert b"".join(await bench.payloads(FileRun(0, file, reader))) == text + b"\0"
@@ -205,7 +206,7 @@ def test_a_long_line_that_the_disk_has_no_room_for() -> None:
             buffer, feed = await stuck_buffer(bench, stack, [path])
             async with IOManager([bench.directory / "spill"], max_disk_bytes=100_000) as io:
                 with bench.pool(3) as pool:
-                    line = LongLine(buffer, feed, pool, block_bytes=tiny.BLOCK_BYTES)
+                    line = LongLine(buffer, feed.read, pool, block_bytes=tiny.BLOCK_BYTES)
                     with pytest.raises(DiskLimitError):
                         await line.spill(io, block_bytes=tiny.BLOCK_BYTES)
                     assert pool.in_use == 0

@@ -1,0 +1,154 @@
+"""One sort of rows from the first to the last time they are read: plan, build runs, merge as often as asked.
+
+    put ─> RowFeed ─> RunBuilder ─> runs, in memory and on disk ──read──> merge ─> RowReader
+                                      └──────── stay until close ────────┘
+
+Everything runs on one event loop; `shuffle.engine_thread` gives it one beside the caller's own code.
+"""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, ExitStack
+
+from io_manager import IOManager, IOThreads
+from memory import BufferPool, MemoryManager, free_memory_bytes, peak_resident_bytes
+from shuffle.engine import IO_THREADS, everything_ended, first_error
+from shuffle.merge_heads import MergeOrder
+from shuffle.merge_phase import AnyRun, MergePhase
+from shuffle.options import SortOptions
+from shuffle.plan import INDEX_ENTRY_BYTES, SortPlan, make_plan
+from shuffle.report import SortReport
+from shuffle.row_feed import RowFeed, Rows
+from shuffle.row_reader import RowReader
+from shuffle.run_builder import Means, RunBuilder
+from shuffle.surroundings import look_around_for_rows, temp_dirs
+
+
+class RowJob:
+    """Sorts rows of `options.layout`. `report` is whole after `finish`, but for the merges that reading takes."""
+
+    def __init__(self, options: SortOptions) -> None:
+        self.report = SortReport()
+        self._options = options
+        self._feed = RowFeed(options.layout)
+        self._runs: list[AnyRun] = []
+        self._reader: RowReader | None = None
+        self._stack = AsyncExitStack()
+        self._work: asyncio.Task[None] | None = None
+        self._started = time.perf_counter()
+
+    async def open(self) -> SortPlan:
+        """Plan, and take temp directories and threads. Raises what a plan raises, and what directories do."""
+        plan = make_plan(self._options, look_around_for_rows(self._options))
+        try:
+            self._means = await self._open_means(plan)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._work = asyncio.create_task(self._build())
+        return plan
+
+    async def put(self, rows: Rows) -> None:
+        """Add rows; returns when they have been copied. Raises what made the job fail."""
+        await self._feed.put(rows)
+
+    async def finish(self) -> SortReport:
+        """No more rows: sort and spill what is left, and merge until one merge is enough."""
+        assert self._work is not None, "open() comes first"
+        self._feed.end()
+        await asyncio.shield(self._work)
+        return self.report
+
+    async def read(self) -> RowReader:
+        """All rows in order, once more. The reader before this one must have been closed."""
+        assert self._reader is None, "one reader at a time: there is memory for one merge"
+        phase = self._phase()
+        self._reader = RowReader(lambda sink: phase.merge_to_sink(self._runs, sink))
+        return self._reader
+
+    async def end_reading(self) -> None:
+        """Close the reader, if there is one."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.close()
+
+    async def close(self) -> None:
+        """Give everything back, wherever the job stands. Idempotent."""
+        await self.end_reading()
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait([self._work])
+            _ = self._work.cancelled() or self._work.exception()  # who puts or finishes was told already
+        self._runs.clear()
+        async with everything_ended(self._stack):
+            pass
+
+    # --- inside
+
+    async def _open_means(self, plan: SortPlan) -> Means:
+        stack, options = self._stack, self._options
+        io = IOManager(
+            temp_dirs(options),
+            codec=options.compress,
+            io_threads=IO_THREADS,
+            max_disk_bytes=options.disk_bytes_max,
+            memory_free_bytes=free_memory_bytes(),
+        )
+        await stack.enter_async_context(io)
+        managed = stack.enter_context(MemoryManager(plan.memory.managed_bytes))
+        direct = stack.enter_context(MemoryManager(plan.memory.direct_bytes))
+        workers = IOThreads(plan.threads)
+        stack.callback(workers.close)
+        return Means(plan, options, io, managed, direct, workers)
+
+    async def _build(self) -> None:
+        try:
+            await self._build_runs()
+        except BaseException as error:
+            self._feed.fail(first_error(error))
+            raise first_error(error) from None
+
+    async def _build_runs(self) -> None:
+        plan = self._means.plan
+        with ExitStack() as pools:
+            pool = BufferPool(
+                self._means.direct,
+                "spill",
+                buffer_bytes=plan.block_bytes,
+                required=2,
+                maximum=max(2, plan.memory.direct_bytes // plan.block_bytes),
+            )
+            builder = RunBuilder(self._means, self._feed, pools.enter_context(pool))
+            self._stack.callback(builder.release)
+            await builder.build()
+            await self._make_room(builder)
+        runs: dict[int, AnyRun] = {**builder.files, **builder.resident}
+        self._runs, _, passes = await self._phase().merge_steps([runs[number] for number in sorted(runs)], ranges=1)
+        self._note(builder, passes)
+
+    async def _make_room(self, builder: RunBuilder) -> None:
+        runs = (*builder.files.values(), *builder.resident.values())
+        kept = self._means.plan.runs_kept(
+            run_count=len(runs),
+            candidates=len(builder.resident),
+            ranges=1,
+            index_bytes=sum(run.block_count for run in runs) * INDEX_ENTRY_BYTES,
+        )
+        await builder.spill_all_but(kept)
+
+    def _phase(self) -> MergePhase:
+        order = MergeOrder(self._options.layout, self._options.reverse)
+        return MergePhase(self._means, order, on_written=lambda size_bytes: None)
+
+    def _note(self, builder: RunBuilder, passes: int) -> None:
+        report = self.report
+        report.records = report.records_written = builder.record_count
+        report.input_bytes = report.output_bytes = self._feed.bytes_read
+        report.runs, report.runs_in_memory = len(builder.files) + len(builder.resident), len(builder.resident)
+        report.passes, report.ranges = passes, 1
+        report.stages.update(sort=builder.sorting, spill=builder.spilling)
+        report.spilled_bytes = self._means.io.stats.stored_bytes_written
+        report.disk_bytes_peak = self._means.io.stats.disk_bytes_peak
+        report.memory_bytes = self._means.plan.memory.process_bytes
+        report.peak_resident_bytes = peak_resident_bytes()
+        report.seconds = time.perf_counter() - self._started
