@@ -35,6 +35,7 @@ from io_manager.run_reader import RunReader
 from io_manager.run_writer import RunWriter, WriterWatcher
 from io_manager.stats import IOStats
 from io_manager.sweep import Swept
+from io_manager.to_the_end import to_the_end
 from io_manager.write_path import WritePath
 
 
@@ -94,10 +95,14 @@ class IOManager:
         by it."""
         self._is_open = False
         try:
-            await self._end_open_files()
+            await to_the_end(self._end_open_files())
         finally:
             self.threads.close()  # waits for what a cancelled exit left under way
             self._directories.close()
+
+    def remove_files(self) -> None:
+        """Remove everything at once: for when there is no event loop any more that could close the manager."""
+        self._directories.close()
 
     async def _end_open_files(self) -> None:
         for file in list(self._open_files):

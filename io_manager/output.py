@@ -24,6 +24,7 @@ from io_manager.io_threads import IOThreads
 from io_manager.partial_file import make_partial, partial_path, sweep_partials
 from io_manager.run_format import ALIGNMENT
 from io_manager.stream_output import StreamOutput
+from io_manager.to_the_end import to_the_end
 
 STDOUT = "-"
 
@@ -108,7 +109,7 @@ class OutputFile:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.abandon()
+        await to_the_end(self.abandon())
 
     # --- in a thread
 

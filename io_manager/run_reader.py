@@ -37,6 +37,7 @@ from io_manager.run_format import (
     verify_block,
 )
 from io_manager.stats import IOStats
+from io_manager.to_the_end import to_the_end
 
 
 class RunReader:
@@ -87,7 +88,7 @@ class RunReader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        await to_the_end(self.close())
 
     # --- in a thread
 

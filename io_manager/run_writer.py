@@ -22,6 +22,7 @@ from io_manager.io_threads import IOThreads
 from io_manager.run_draft import RunDraft, RunTarget
 from io_manager.run_file import PooledBuffer, RunFile
 from io_manager.run_format import KEY_BYTES_MAX, BlockFlags, BlockHeader, payload_capacity
+from io_manager.to_the_end import to_the_end
 
 # Four blocks of 1 MiB keep a disk of 3 GB/s busy while the sorter fills the fifth; more only holds memory.
 MAX_IN_FLIGHT = 4
@@ -147,7 +148,7 @@ class RunWriter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.abort()
+        await to_the_end(self.abort())
 
     def _end(self, run: RunFile | None) -> None:
         if not self._is_ended:

@@ -20,6 +20,7 @@ from io_manager.errors import InputChangedError, disk_errors, numbered
 from io_manager.file_channel import FileChannel
 from io_manager.io_threads import IOThreads
 from io_manager.run_format import checksum
+from io_manager.to_the_end import to_the_end
 from io_manager.waker import Waker
 
 STDIN = "-"
@@ -87,7 +88,7 @@ class InputFile:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        await to_the_end(self.close())
 
     def _call_off(self) -> None:
         if self._waker is not None:

@@ -18,6 +18,7 @@ from typing import Self
 from io_manager.errors import OUTPUT_CURE, disk_errors, numbered
 from io_manager.file_channel import FileChannel
 from io_manager.io_threads import IOThreads
+from io_manager.to_the_end import to_the_end
 from io_manager.waker import Waker
 
 _STDOUT_FD = 1
@@ -75,7 +76,7 @@ class StreamOutput:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.abandon()
+        await to_the_end(self.abandon())
 
     # --- in a thread
 
