@@ -79,6 +79,8 @@ class RunBuilder:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             buffer = await self._take_buffer()
+            if self._overflows:
+                self._warm_others()
             while True:
                 await self._feed.fill(buffer)
                 if self._feed.is_stuck(buffer):
@@ -92,6 +94,16 @@ class RunBuilder:
                 buffer = following
             self._sort_behind(buffer)
         self._release(self._free)
+
+    def _warm_others(self) -> None:
+        """While the first buffer is read, workers would be idle: let each clear the pages of one of the next."""
+        plan = self._means.plan
+        while len(self._buffers) < min(plan.extent_count, 1 + plan.threads):
+            self._tasks.create_task(self._warm(self._add_buffer()))
+
+    async def _warm(self, buffer: SortBuffer) -> None:
+        await self._means.workers.run(buffer.touch)
+        self._put_free(buffer)
 
     async def spill_all_but(self, kept: int) -> None:
         """Spill the oldest runs in memory until only `kept` are left."""
@@ -113,12 +125,8 @@ class RunBuilder:
         self._free.clear()
 
     async def _take_buffer(self) -> SortBuffer:
-        plan, options = self._means.plan, self._means.options
-        if not self._free and len(self._buffers) < plan.extent_count:
-            extent = self._means.managed.allocate_extent("sort buffer", plan.extent_bytes)
-            buffer = SortBuffer(extent, options.layout, descending=options.reverse)
-            self._buffers.append(buffer)
-            return buffer
+        if not self._free and len(self._buffers) < self._means.plan.extent_count:
+            return self._add_buffer()
         while not self._free:
             self._overflows = self._reader_waits = True
             self._make_room()
@@ -127,6 +135,13 @@ class RunBuilder:
         self._reader_waits = False
         buffer = self._free.pop()
         buffer.start(memoryview(b""))
+        return buffer
+
+    def _add_buffer(self) -> SortBuffer:
+        plan, options = self._means.plan, self._means.options
+        extent = self._means.managed.allocate_extent("sort buffer", plan.extent_bytes)
+        buffer = SortBuffer(extent, options.layout, descending=options.reverse)
+        self._buffers.append(buffer)
         return buffer
 
     def _make_room(self) -> None:

@@ -10,6 +10,7 @@ sorting moves words only, and records leave in order by being copied out (`copy_
 A line that is longer than the whole buffer leaves it full with no record in it: `is_stuck`.
 """
 
+import mmap
 from dataclasses import dataclass
 from math import isqrt
 
@@ -68,6 +69,10 @@ class SortBuffer:
         self._words: NDArray[np.uint64] = np.empty(0, np.uint64)
         self._mask = 0
         self.start(memoryview(b""))
+
+    def touch(self) -> None:
+        """Let the system provide every page now, and not while records are read into them."""
+        self._bytes[:: mmap.PAGESIZE] = 0
 
     # --- filling
 
