@@ -328,9 +328,9 @@ def warmup() -> None:
 
     started = time.perf_counter()
     from serializers.kernel_cache import cache_directory
-    from shuffle import engine, verify
+    from shuffle import engine, record_form, verify
 
-    assert engine and verify
+    assert engine and record_form and verify
     click.echo(f"kernels are ready in {cache_directory()} ({time.perf_counter() - started:.1f} s)", err=True)
 
 

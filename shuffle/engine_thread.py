@@ -38,6 +38,15 @@ class EngineThread:
             raise
         return tasks[0].result()
 
+    def end_with(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work`, then end the loop, without waiting for either."""
+
+        def start() -> None:
+            self._last = self._loop.create_task(work)
+            self._last.add_done_callback(lambda _: self._loop.stop())
+
+        self._loop.call_soon_threadsafe(start)
+
     def close(self) -> None:
         """End the loop. Idempotent."""
         if not self._loop.is_closed():

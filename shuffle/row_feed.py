@@ -24,8 +24,13 @@ from shuffle.sort_buffer import SortBuffer
 class Rows(Protocol):
     """Rows, one behind another: row i ends at `data[ends[i]]`."""
 
-    data: NDArray[np.uint8]
-    ends: NDArray[np.uint32]
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """All bytes."""
+
+    @property
+    def ends(self) -> NDArray[np.uint32]:
+        """Where each row ends."""
 
 
 class RowFeed:

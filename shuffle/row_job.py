@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 
 from io_manager import IOManager, IOThreads
 from memory import BufferPool, MemoryManager, free_memory_bytes, peak_resident_bytes
+from serializers import RecordLayout
 from shuffle.engine import IO_THREADS, everything_ended, first_error
 from shuffle.merge_heads import MergeOrder
 from shuffle.merge_phase import AnyRun, MergePhase
@@ -35,6 +36,7 @@ class RowJob:
         self._reader: RowReader | None = None
         self._stack = AsyncExitStack()
         self._work: asyncio.Task[None] | None = None
+        self._io: IOManager | None = None
         self._started = time.perf_counter()
 
     async def open(self) -> SortPlan:
@@ -47,6 +49,11 @@ class RowJob:
             raise
         self._work = asyncio.create_task(self._build())
         return plan
+
+    @property
+    def layout(self) -> RecordLayout:
+        """Of the rows."""
+        return self._options.layout
 
     async def put(self, rows: Rows) -> None:
         """Add rows; returns when they have been copied. Raises what made the job fail."""
@@ -83,11 +90,16 @@ class RowJob:
         async with everything_ended(self._stack):
             pass
 
+    def remove_files(self) -> None:
+        """Remove the spill files at once: the process ends, and nothing else can be done any more."""
+        if self._io is not None:
+            self._io.remove_files()
+
     # --- inside
 
     async def _open_means(self, plan: SortPlan) -> Means:
         stack, options = self._stack, self._options
-        io = IOManager(
+        self._io = io = IOManager(
             temp_dirs(options),
             codec=options.compress,
             io_threads=IO_THREADS,

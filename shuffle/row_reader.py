@@ -29,6 +29,7 @@ class RowReader:
     def __init__(self, merge: Callable[[Sink], Awaitable[None]]) -> None:
         self._filled: deque[_Filled] = deque()
         self._shown: Buffer | None = None
+        self._is_closed = False
         self._moved = asyncio.Event()
         self._merging = asyncio.ensure_future(merge(self))
         self._merging.add_done_callback(lambda _: self._moved.set())
@@ -39,6 +40,9 @@ class RowReader:
         return 0, buffer_bytes - SLACK_BYTES
 
     async def put(self, buffer: Buffer, length: int, records: int, flags: int) -> None:
+        if self._is_closed:
+            buffer.release()
+            return
         self._filled.append(_Filled(buffer, length, flags))
         self._moved.set()
 
@@ -61,13 +65,13 @@ class RowReader:
 
     async def close(self) -> None:
         """End the merge, and give back every buffer. Idempotent."""
+        self._is_closed = True
         self._release_shown()
         while self._filled:
             self._filled.popleft().buffer.release()
         self._merging.cancel()
         await asyncio.wait([self._merging])
-        while self._filled:
-            self._filled.popleft().buffer.release()
+        _ = self._merging.cancelled() or self._merging.exception()  # who reads was told, and nobody else wants to know
 
     async def _next_filled(self) -> _Filled | None:
         while not self._filled:

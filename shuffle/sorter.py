@@ -1,0 +1,225 @@
+"""Sort Python values in bounded memory: add them as they come, then read them in order, as often as you like.
+
+    with shuffle.Sorter(by=["country", "-amount"], memory="512MiB") as sorter:
+        sorter.add(batch)
+        for record in sorter.finish():
+            ...
+
+Values become rows in the caller's thread; sorting, spilling and merging go on beside it. The engine is imported when
+the first values are there, so that `import shuffle` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, Unpack
+
+from memory import parse_size
+from serializers import rows
+from shuffle.batches import Batches
+from shuffle.options import Codec, SortOptions
+from shuffle.report import SortReport
+
+if TYPE_CHECKING:
+    from serializers.types.ordering import By
+    from shuffle.record_form import RecordForm
+    from shuffle.row_session import RowSession
+
+T = TypeVar("T")
+
+SAMPLE_VALUES = 1000
+"""Looked at where no type is given."""
+
+
+class RecordChoices(TypedDict, total=False):
+    """What may be chosen about a sort of Python values; everything has a default.
+
+    type_info      a type hint or a TypeInformation; found from the first 1,000 values if not given
+    by             fields to order by: "country", "-amount" (descending), "address.city:nulls-last", 0, or several
+    key            a function of a value, called once for each, whose results order the values
+    reverse        descending order; ties keep input order all the same
+    nulls_last     None behind everything else, where None is a value at all
+    allow_generic  False: an error instead of pickling values of a type that nobody described
+    memory         what the job may add to this process (default: half of what the process may use)
+    temp_dirs      where to spill; default the system's temp directory
+    max_disk       the most that spill files may take
+    threads        workers that sort; default all cores
+    compress       spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
+    """
+
+    type_info: Any
+    by: By | None
+    key: Callable[[Any], Any] | None
+    reverse: bool
+    nulls_last: bool
+    allow_generic: bool
+    memory: int | str | None
+    temp_dirs: Iterable[str]
+    max_disk: int | str | None
+    threads: int | None
+    compress: Codec
+
+
+_FORM_CHOICES = ("type_info", "by", "key", "nulls_last", "allow_generic")
+
+
+class Sorter(Generic[T]):
+    """Takes values, gives them back in order. For one thread at a time; the first error closes a sorter, and sticks."""
+
+    def __init__(self, **choices: Unpack[RecordChoices]) -> None:
+        given: dict[str, Any] = dict(choices)
+        self._form_choices = {name: given.pop(name) for name in _FORM_CHOICES if name in given}
+        self._job_choices = given
+        self._options(None)  # what makes no sense is refused now, and not with the first values
+        self._first: list[T] = []
+        self._form: RecordForm | None = None
+        self._session: RowSession | None = None
+        self._batches = Batches()
+        self._report: SortReport | None = None
+        self._is_closed = False
+        self._error: BaseException | None = None
+        self.record_count = 0
+
+    def add(self, values: Iterable[T]) -> None:
+        """Take all `values`. Raises SerializationError kinds, with the number of the record, for a value that does not
+        fit its type; what the iterable raises; and OSError or MemoryError kinds where the job fails.
+        """
+        self._check_open()
+        assert self._report is None, "finish() has been called: make another Sorter"
+        with self._closed_on_error():
+            iterator = iter(values)
+            if self._form is None:
+                self._first += islice(iterator, SAMPLE_VALUES - len(self._first))
+                if len(self._first) < SAMPLE_VALUES:
+                    return
+            self._put_all(chain(self._take_first(), iterator))
+
+    def finish(self) -> SortedResult[T]:
+        """No more values: all of them, in order. Closing the result closes the sorter. Idempotent."""
+        self._finish()
+        return SortedResult(self)
+
+    def close(self) -> None:
+        """Give back memory, files and threads. Idempotent."""
+        self._is_closed = True
+        self._first.clear()
+        if self._session is not None:
+            self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- inside, and for SortedResult
+
+    def _finish(self) -> SortReport:
+        self._check_open()
+        if self._report is None:
+            with self._closed_on_error():
+                self._put_all(self._take_first())
+                self._report = SortReport() if self._session is None else self._session.finish()
+        return self._report
+
+    def _read(self) -> Iterator[list[T]]:
+        if self._session is None or self._form is None:
+            return
+        for rows_of_batch in self._session.read():
+            yield self._form.decode(rows_of_batch)
+
+    def _put_all(self, values: Iterable[T]) -> None:
+        for batch in self._batches.split(values):
+            assert self._form is not None and self._session is not None
+            encoded = self._form.encode(batch, self.record_count)
+            self._session.put(encoded)
+            self._batches.note(len(batch), encoded.size)
+            self.record_count += len(batch)
+
+    def _take_first(self) -> list[T]:
+        """The values that were kept back to look at; the type of all is known from now on, if there are any."""
+        first, self._first = self._first, []
+        if self._form is None and first:
+            from shuffle.record_form import choose_form
+            from shuffle.row_session import RowSession
+
+            self._form = choose_form(first, **self._form_choices)
+            self._session = RowSession(self._options(self._form))
+        return first
+
+    def _options(self, form: RecordForm | None) -> SortOptions:
+        given = dict(self._job_choices)
+        memory, max_disk = given.pop("memory", None), given.pop("max_disk", None)
+        return SortOptions(
+            layout=rows(None if form is None else form.key_bytes),
+            memory_bytes=None if memory is None else parse_size(memory),
+            disk_bytes_max=None if max_disk is None else parse_size(max_disk),
+            temp_dirs=tuple(map(os.fspath, given.pop("temp_dirs", ()))),
+            **given,
+        )
+
+    def _check_open(self) -> None:
+        if self._error is not None:  # again: whoever asked first may have kept it to himself, as list() does
+            raise self._error
+        if self._is_closed:
+            raise ValueError("this sorter is closed. Make another one")
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self._error = error
+            self.close()
+            raise
+
+
+class SortedResult(Generic[T]):
+    """Sorted values, read from memory and disk each time they are iterated. Close it, or drop it, when done.
+
+    Made by `Sorter.finish`, or by `shuffle.sort` with `values` that are only sorted when the first is wanted.
+    """
+
+    def __init__(self, sorter: Sorter[T], values: Iterable[T] | None = None) -> None:
+        self._sorter = sorter
+        self._values = values
+
+    def __iter__(self) -> Iterator[T]:
+        """All values in order. Not twice at the same time: there is memory for one merge."""
+        return chain.from_iterable(self.batches())
+
+    def batches(self) -> Generator[list[T], None, None]:
+        """The same in lists of some thousand values, which is quicker where a call takes many."""
+        self.report  # noqa: B018 - sorts what is not sorted yet
+        yield from self._sorter._read()
+
+    def __len__(self) -> int:
+        """How many values."""
+        return self.report.records
+
+    @property
+    def report(self) -> SortReport:
+        """What sorting took."""
+        if self._values is not None:
+            values, self._values = self._values, None
+            self._sorter.add(values)
+        return self._sorter._finish()
+
+    def close(self) -> None:
+        """Give back memory, files and threads. Idempotent."""
+        self._values = None
+        self._sorter.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
