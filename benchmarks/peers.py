@@ -1,4 +1,4 @@
-"""Others that do the same: GNU sort, DuckDB, and no sort at all, but two copies.
+"""Others that do the same: GNU sort, DuckDB, and no sort at all, but two copies, or one durable write.
 
 Every peer is a whole process. DuckDB has no command of its own here, so this file is one too:
 
@@ -53,6 +53,12 @@ def duckdb_command(source: Path, output: Path, *, threads: int, temp_dir: Path) 
 def copy_twice_command(source: Path, between: Path, output: Path) -> tuple[str, ...]:
     """Read and write everything twice: the floor under any sort of two passes."""
     return "sh", "-c", 'cat "$1" > "$2" && cat "$2" > "$3"', "sh", str(source), str(between), str(output)
+
+
+def durable_write_command(output: Path, size_bytes: int) -> tuple[str, ...]:
+    """Write so many bytes past the page cache, and wait until the disk has them: the floor under a durable output."""
+    terms = (f"count={size_bytes}", "iflag=count_bytes", "bs=2M", "oflag=direct", "conv=fsync", "status=none")
+    return "dd", "if=/dev/zero", f"of={output}", *terms
 
 
 def sort_with_duckdb(source: str, output: str, temp_dir: str, threads: int) -> None:

@@ -13,7 +13,9 @@ from benchmarks import (
     compression,
     fixed_records,
     io_blocks,
+    juggling,
     memory,
+    rows,
     shapes,
     sort_words,
     start_up,
@@ -35,6 +37,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "sort_words": sort_words.run,
     "io_blocks": io_blocks.run,
     "compression": compression.run,
+    "rows": rows.run,
+    "juggling": juggling.run,
 }
 
 
