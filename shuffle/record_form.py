@@ -35,10 +35,10 @@ class RecordForm:
         keys = None if self._key is None else _keys(self._key, values, first_record)
         return self._codec.encode(values, first_record, keys=keys)
 
-    def decode(self, rows: memoryview) -> list[Any]:
-        """The records of whole rows."""
+    def decode(self, rows: memoryview, first_record: int) -> list[Any]:
+        """The records of whole rows. Errors name the record, in order: the first is `first_record`."""
         with _collector_at_rest():
-            return self._codec.decode(rows)
+            return self._codec.decode(rows, first_record)
 
 
 @contextmanager

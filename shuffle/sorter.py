@@ -131,8 +131,11 @@ class Sorter(Generic[T]):
     def _read(self) -> Iterator[list[T]]:
         if self._session is None or self._form is None:
             return
+        count = 0
         for rows_of_batch in self._session.read():
-            yield self._form.decode(rows_of_batch)
+            batch = self._form.decode(rows_of_batch, count)
+            count += len(batch)
+            yield batch
 
     def _put_all(self, values: Iterable[T]) -> None:
         for batch in self._batches.split(values):

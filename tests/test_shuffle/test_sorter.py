@@ -23,7 +23,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import shuffle
-from serializers.errors import NotOrderableError, NullFieldError, SerializationError, UnknownTypeError
+from serializers.errors import (
+    CorruptRecordError,
+    NotOrderableError,
+    NullFieldError,
+    SerializationError,
+    UnknownTypeError,
+)
+from serializers.types import TypeInformation, TypeSerializer
+from serializers.types.composite import TupleInfo
+from serializers.types.numbers import INT, INT32
+from serializers.views import InputView, OutputView
 from shuffle import batches
 from tests import tiny
 
@@ -289,7 +299,7 @@ CYCLE.append(CYCLE)
     [
         (late("text"), {}, SerializationError, "record 3000"),
         (late(None), {}, NullFieldError, "record 3000"),
-        (late(1 << 40), {"type_info": "int32"}, SerializationError, "record 3000"),
+        (late(1 << 40), {"type_info": INT32}, SerializationError, "record 3000"),
         (records_then((1, None)), {}, NullFieldError, "record 2500, field 1"),
         (records_then((1, 2)), {}, SerializationError, "record 2500, field 1"),
         (records_then((1,)), {}, SerializationError, "record 2500"),
@@ -310,10 +320,6 @@ CYCLE.append(CYCLE)
 def test_bad_input_says_where_and_leaves_nothing(
     values: Any, choices: dict[str, Any], error: type[Exception], text: str
 ) -> None:
-    if choices.get("type_info") == "int32":
-        from serializers.types.numbers import INT32
-
-        choices = {"type_info": INT32}
     before = threading.active_count()
     with tiny.machine(managed_bytes=SMALL) as machine:
         with pytest.raises(error, match=text) as caught:
@@ -322,6 +328,36 @@ def test_bad_input_says_where_and_leaves_nothing(
         assert machine.left_behind() == []
         gc.collect()
         assert threading.active_count() == before
+
+
+class Careless(TypeSerializer[int]):
+    """Writes less than it reads."""
+
+    def serialize(self, value: int, out: OutputView) -> None:
+        out.write(value.to_bytes(3, "little"))
+
+    def deserialize(self, source: InputView) -> int:
+        return int.from_bytes(source.read(4), "little")
+
+    def skip(self, source: InputView) -> None:
+        source.skip(4)
+
+
+@dataclasses.dataclass(frozen=True)
+class CarelessInfo(TypeInformation[int]):
+    name = "careless"
+    python_type = int
+
+    def create_serializer(self) -> Careless:
+        return Careless()
+
+
+def test_a_serializer_that_writes_less_than_it_reads_is_found() -> None:
+    info = TupleInfo((INT, CarelessInfo()))
+    with tiny.machine(managed_bytes=SMALL) as machine:
+        with pytest.raises(CorruptRecordError, match=r"record 0, field 1"):
+            list(shuffle.sort([(n, n) for n in range(3000)], type_info=info, by=0, temp_dirs=[str(machine.temp_dir)]))
+        gc.collect()
 
 
 def test_a_full_disk_is_told_to_whoever_adds() -> None:
