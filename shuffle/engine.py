@@ -8,23 +8,21 @@ its managers, spill files are deleted, and the old output stands until the new o
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
-from io_manager import InputFile, IOManager, IOThreads, OutputFile, StreamOutput, make_output
-from memory import BufferPool, MemoryManager, free_memory_bytes, peak_resident_bytes
+from io_manager import InputFile, IOThreads, OutputFile, StreamOutput, make_output
+from memory import peak_resident_bytes
 from shuffle.feed import Feed
+from shuffle.means import IO_THREADS, Means, open_means
 from shuffle.merge_heads import MergeOrder
 from shuffle.merge_phase import AnyRun, MergePhase
 from shuffle.options import SortOptions
-from shuffle.plan import INDEX_ENTRY_BYTES, SortPlan, make_plan
+from shuffle.plan import SortPlan, make_plan
 from shuffle.report import SortReport
-from shuffle.run_builder import Means, RunBuilder
+from shuffle.run_builder import RunBuilder
 from shuffle.sorted_file import SortedFileRun
-from shuffle.surroundings import look_around, temp_dirs
-
-IO_THREADS = 4
-"""Enough to keep two ranges reading and writing at once; they mostly wait for the disk."""
+from shuffle.surroundings import look_around
 
 
 class Watcher(Protocol):
@@ -158,15 +156,7 @@ class _Job:
         plan = make_plan(options, around, sorted_runs=sorted_runs)
         self._watcher.start(plan)
         output = await self._open_output(plan, files, stack)
-        io = IOManager(
-            temp_dirs(options),
-            codec=options.compress,
-            io_threads=IO_THREADS,
-            max_disk_bytes=options.disk_bytes_max,
-            memory_free_bytes=free_memory_bytes(),
-        )
-        await stack.enter_async_context(io)
-        return self._means(plan, io, stack), output
+        return await open_means(plan, options, stack), output
 
     async def _open_output(self, plan: SortPlan, files: IOThreads, stack: AsyncExitStack) -> OutputFile | StreamOutput:
         output = make_output(self._output, threads=files)
@@ -175,44 +165,17 @@ class _Job:
         await output.open(expected)
         return output
 
-    def _means(self, plan: SortPlan, io: IOManager, stack: AsyncExitStack) -> Means:
-        managed = stack.enter_context(MemoryManager(plan.memory.managed_bytes))
-        direct = stack.enter_context(MemoryManager(plan.memory.direct_bytes))
-        workers = IOThreads(plan.threads)
-        stack.callback(workers.close)
-        return Means(plan, self._options, io, managed, direct, workers)
-
     async def _build_runs(self, means: Means, stack: AsyncExitStack) -> RunBuilder:
-        plan, options = means.plan, self._options
-        feed = Feed(self._sources, options.layout, means.workers, on_read=self._watcher.advance)
-        with ExitStack() as pools:
-            pool = BufferPool(
-                means.direct,
-                "spill",
-                buffer_bytes=plan.block_bytes,
-                required=2,
-                maximum=max(2, plan.memory.direct_bytes // plan.block_bytes),
-            )
-            builder = RunBuilder(means, feed, pools.enter_context(pool))
+        feed = Feed(self._sources, self._options.layout, means.workers, on_read=self._watcher.advance)
+        with means.spill_pool() as pool:
+            builder = RunBuilder(means, feed, pool)
             stack.callback(builder.release)
             await builder.build()
-            await self._make_room_to_merge(means, builder)
+            await builder.make_room_to_merge(ranges=self._ranges_wanted(means.plan))
         self._report.stages.update(read=feed.reading, sort=builder.sorting, spill=builder.spilling)
         self._report.input_bytes = feed.bytes_read
         self._report.records = builder.record_count
         return builder
-
-    async def _make_room_to_merge(self, means: Means, builder: RunBuilder) -> None:
-        """Spill runs that are still in sort buffers until those that stay leave room for the merge buffers."""
-        run_count = len(builder.files) + len(builder.resident)
-        blocks = sum(run.block_count for run in (*builder.files.values(), *builder.resident.values()))
-        kept = means.plan.runs_kept(
-            run_count=run_count,
-            candidates=len(builder.resident),
-            ranges=self._ranges_wanted(means.plan),
-            index_bytes=blocks * INDEX_ENTRY_BYTES,
-        )
-        await builder.spill_all_but(kept)
 
     def _ranges_wanted(self, plan: SortPlan) -> int:
         return 1 if self._options.one_range or self._output == "-" else plan.threads

@@ -14,10 +14,10 @@ from contextlib import AsyncExitStack, ExitStack
 from io_manager import OutputFile, RunFile, StreamOutput
 from memory import BufferPool
 from shuffle.cuts import BlockOrder, Cutter, RunSlice, order_of_blocks, whole
+from shuffle.means import Means
 from shuffle.merge_heads import MergeOrder
 from shuffle.plan import OUTPUT_BUFFERS_PER_RANGE, READ_AHEAD_BLOCKS
 from shuffle.range_merge import RangeMerge
-from shuffle.run_builder import Means
 from shuffle.runs import FileRun, MemoryRun, Run
 from shuffle.sinks import OutputSink, RunSink, Sink
 

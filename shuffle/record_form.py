@@ -31,7 +31,7 @@ class RecordForm:
         self._key = key
 
     def encode(self, values: Sequence[Any], first_record: int) -> EncodedRows:
-        """Rows of `values`, good until the next call. Errors name the record: the first is `first_record`."""
+        """Rows of `values`, in memory of their own. Errors name the record: the first is `first_record`."""
         keys = None if self._key is None else _keys(self._key, values, first_record)
         return self._codec.encode(values, first_record, keys=keys)
 

@@ -8,21 +8,22 @@ Everything runs on one event loop; `shuffle.engine_thread` gives it one beside t
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 
-from io_manager import IOManager, IOThreads
-from memory import BufferPool, MemoryManager, free_memory_bytes, peak_resident_bytes
+from io_manager import IOManager
+from memory import peak_resident_bytes
 from serializers import RecordLayout
-from shuffle.engine import IO_THREADS, everything_ended, first_error
+from shuffle.engine import everything_ended, first_error
+from shuffle.means import open_means
 from shuffle.merge_heads import MergeOrder
 from shuffle.merge_phase import AnyRun, MergePhase
 from shuffle.options import SortOptions
-from shuffle.plan import INDEX_ENTRY_BYTES, SortPlan, make_plan
+from shuffle.plan import SortPlan, make_plan
 from shuffle.report import SortReport
 from shuffle.row_feed import RowFeed, Rows
 from shuffle.row_reader import RowReader
-from shuffle.run_builder import Means, RunBuilder
-from shuffle.surroundings import look_around_for_rows, temp_dirs
+from shuffle.run_builder import RunBuilder
+from shuffle.surroundings import look_around_for_rows
 
 
 class RowJob:
@@ -43,7 +44,8 @@ class RowJob:
         """Plan, and take temp directories and threads. Raises what a plan raises, and what directories do."""
         plan = make_plan(self._options, look_around_for_rows(self._options))
         try:
-            self._means = await self._open_means(plan)
+            self._means = await open_means(plan, self._options, self._stack)
+            self._io = self._means.io
         except BaseException:
             await self._stack.aclose()
             raise
@@ -97,22 +99,6 @@ class RowJob:
 
     # --- inside
 
-    async def _open_means(self, plan: SortPlan) -> Means:
-        stack, options = self._stack, self._options
-        self._io = io = IOManager(
-            temp_dirs(options),
-            codec=options.compress,
-            io_threads=IO_THREADS,
-            max_disk_bytes=options.disk_bytes_max,
-            memory_free_bytes=free_memory_bytes(),
-        )
-        await stack.enter_async_context(io)
-        managed = stack.enter_context(MemoryManager(plan.memory.managed_bytes))
-        direct = stack.enter_context(MemoryManager(plan.memory.direct_bytes))
-        workers = IOThreads(plan.threads)
-        stack.callback(workers.close)
-        return Means(plan, options, io, managed, direct, workers)
-
     async def _build(self) -> None:
         try:
             await self._build_runs()
@@ -121,32 +107,14 @@ class RowJob:
             raise first_error(error) from None
 
     async def _build_runs(self) -> None:
-        plan = self._means.plan
-        with ExitStack() as pools:
-            pool = BufferPool(
-                self._means.direct,
-                "spill",
-                buffer_bytes=plan.block_bytes,
-                required=2,
-                maximum=max(2, plan.memory.direct_bytes // plan.block_bytes),
-            )
-            builder = RunBuilder(self._means, self._feed, pools.enter_context(pool))
+        with self._means.spill_pool() as pool:
+            builder = RunBuilder(self._means, self._feed, pool)
             self._stack.callback(builder.release)
             await builder.build()
-            await self._make_room(builder)
+            await builder.make_room_to_merge(ranges=1)
         runs: dict[int, AnyRun] = {**builder.files, **builder.resident}
         self._runs, _, passes = await self._phase().merge_steps([runs[number] for number in sorted(runs)], ranges=1)
         self._note(builder, passes)
-
-    async def _make_room(self, builder: RunBuilder) -> None:
-        runs = (*builder.files.values(), *builder.resident.values())
-        kept = self._means.plan.runs_kept(
-            run_count=len(runs),
-            candidates=len(builder.resident),
-            ranges=1,
-            index_bytes=sum(run.block_count for run in runs) * INDEX_ENTRY_BYTES,
-        )
-        await builder.spill_all_but(kept)
 
     def _phase(self) -> MergePhase:
         order = MergeOrder(self._options.layout, self._options.reverse)

@@ -9,31 +9,18 @@ While one buffer fills, each worker sorts or spills another. Runs are numbered i
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Protocol
 
-from io_manager import IOManager, IOThreads, RunFile
-from memory import BufferPool, MemoryManager
+from io_manager import IOManager, RunFile
+from memory import BufferPool
 from shuffle.input_run import InputRun
-from shuffle.options import SortOptions
-from shuffle.plan import SortPlan
+from shuffle.means import Means
+from shuffle.plan import INDEX_ENTRY_BYTES
 from shuffle.report import Stage
 from shuffle.runs import MemoryRun
 from shuffle.sort_buffer import SortBuffer
 from shuffle.spill import spill_run
 from shuffle.word_sorter import WordSorter
-
-
-@dataclass(frozen=True)
-class Means:
-    """What a job works with: its plan, its disk, its memory and its threads."""
-
-    plan: SortPlan
-    options: SortOptions
-    io: IOManager
-    managed: MemoryManager
-    direct: MemoryManager
-    workers: IOThreads
 
 
 class Source(Protocol):
@@ -104,6 +91,17 @@ class RunBuilder:
     async def _warm(self, buffer: SortBuffer) -> None:
         await self._means.workers.run(buffer.touch)
         self._put_free(buffer)
+
+    async def make_room_to_merge(self, *, ranges: int) -> None:
+        """Spill runs that are still in sort buffers until those that stay leave room for the merge buffers."""
+        runs = (*self.files.values(), *self.resident.values())
+        kept = self._means.plan.runs_kept(
+            run_count=len(runs),
+            candidates=len(self.resident),
+            ranges=ranges,
+            index_bytes=sum(run.block_count for run in runs) * INDEX_ENTRY_BYTES,
+        )
+        await self.spill_all_but(kept)
 
     async def spill_all_but(self, kept: int) -> None:
         """Spill the oldest runs in memory until only `kept` are left."""

@@ -133,7 +133,8 @@ class Sorter(Generic[T]):
             return
         count = 0
         for rows_of_batch in self._session.read():
-            batch = self._form.decode(rows_of_batch, count)
+            with self._closed_on_error():
+                batch = self._form.decode(rows_of_batch, count)
             count += len(batch)
             yield batch
 

@@ -22,7 +22,7 @@ import shuffle
 from io_manager import HEADER_BYTES, InputFile, IOManager, IOThreads
 from memory import BufferPool, Extent, MemoryManager, ProcessMemory, derive_process_memory
 from serializers import RecordLayout, fixed, lines
-from shuffle import Choices, SortReport, engine, files, merge_phase, plan, row_job, surroundings
+from shuffle import Choices, SortReport, engine, files, means, merge_phase, plan, surroundings
 from shuffle.runs import FileRun, MemoryRun, Run, block_capacity
 from shuffle.sort_buffer import SortBuffer
 from shuffle.sorted_file import SortedFileRun
@@ -154,10 +154,9 @@ def machine(
         shrink(patch, extent_bytes=extent_bytes, block_bytes=block_bytes, read_ahead_blocks=read_ahead_blocks)
         made = Machine(Path(directory))
         _give(patch, made, managed_bytes, direct_bytes)
-        for module in (engine, merge_phase, row_job):
+        for module in (means, merge_phase):
             patch.setattr(module, "BufferPool", leaks.pool)
-        for module in (engine, row_job):
-            patch.setattr(module, "MemoryManager", leaks.manager)
+        patch.setattr(means, "MemoryManager", leaks.manager)
         patch.setattr(files, "_run", _bounded(files._run))
         if open_files_max is not None:
             patch.setattr(surroundings, "raise_open_files_limit", lambda: open_files_max)

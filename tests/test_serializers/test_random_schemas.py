@@ -25,8 +25,8 @@ from tests.test_serializers.same_value import same
 
 SEED = int(os.environ.get("SPILLWAY_SEED") or Random().getrandbits(32))
 SCHEMAS = 100
-RECORDS = 500
-ORDERS = 6
+RECORDS = 3000
+ORDERS = 1
 DEPTH = 3
 
 Info = TypeInformation[Any]
