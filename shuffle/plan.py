@@ -13,7 +13,7 @@ fit are runs merged in several passes (`shuffle/merge_plan.py`). All arithmetic 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from io_manager import HEADER_BYTES
+from io_manager import HEADER_BYTES, MAX_IN_FLIGHT
 from memory import KIB, MIB, MemoryConfigurationError, ProcessMemory, derive_process_memory, format_size
 from serializers import SLACK_BYTES, RecordLayout
 from shuffle.merge_plan import MergePlan, plan_merges
@@ -169,9 +169,8 @@ def make_plan(options: SortOptions, around: Surroundings, *, sorted_runs: int | 
         runs = max(1, -(-bytes_needed // extent_bytes))
     output_bytes = _output_bytes(memory.direct_bytes, threads, record_room)
     open_runs_max = max(2, around.open_files_max - OPEN_FILES_KEPT)
-    block_bytes = _block_bytes(
-        memory.managed_bytes, threads, runs, min(output_bytes - BLOCK_BYTES_MIN, BLOCK_BYTES_MAX), record_room
-    )
+    most = min(output_bytes - BLOCK_BYTES_MIN, BLOCK_BYTES_MAX, _spill_share(memory.direct_bytes))
+    block_bytes = _block_bytes(memory.managed_bytes, threads, runs, most, record_room)
     if runs is not None and not sorted_runs and _fits(memory.managed_bytes, runs, extent_bytes, threads, record_room):
         block_bytes = max(min(BLOCK_BYTES_UNPLANNED, output_bytes - BLOCK_BYTES_MIN), record_room)
     sizes = SortPlan(
@@ -247,6 +246,11 @@ def _output_bytes(direct_bytes: int, threads: int, record_room: int) -> int:
     """More than a block, so that a block fits an output that begins anywhere in a page."""
     share = min(max(OUTPUT_BYTES_MAX, 2 * record_room), direct_bytes // (threads * OUTPUT_BUFFERS_PER_RANGE))
     return share // BLOCK_BYTES_MIN * BLOCK_BYTES_MIN
+
+
+def _spill_share(direct_bytes: int) -> int:
+    """What a block may take so that a run can be written: it has several in flight while two more are made."""
+    return direct_bytes // (MAX_IN_FLIGHT + 2) // BLOCK_BYTES_MIN * BLOCK_BYTES_MIN
 
 
 def _block_bytes(managed_bytes: int, threads: int, runs: int | None, most: int, record_room: int) -> int:
