@@ -35,6 +35,26 @@ def _call(builder, name, result, arguments):
 
 
 @intrinsic
+def load_byte(typing_context, address):
+    """The byte at `address`."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.zext(builder.load(_pointer(builder, arguments[0], _I8)), _I64)
+
+    return types.uint64(_ADDRESS), generate
+
+
+@intrinsic
+def load_half(typing_context, address):
+    """The 4 bytes at `address` as a native unsigned number, at any alignment."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.zext(builder.load(_pointer(builder, arguments[0], _I32), align=1), _I64)
+
+    return types.uint64(_ADDRESS), generate
+
+
+@intrinsic
 def load_word(typing_context, address):
     """The 8 bytes at `address` as a native unsigned word, at any alignment."""
 
@@ -53,6 +73,49 @@ def load_big_endian(typing_context, address):
         return _call(builder, "llvm.bswap.i64", _I64, [word])
 
     return types.uint64(_ADDRESS), generate
+
+
+@intrinsic
+def store_byte(typing_context, address, value):
+    """Write the lowest byte of `value`."""
+
+    def generate(context, builder, signature, arguments):
+        builder.store(builder.trunc(arguments[1], _I8), _pointer(builder, arguments[0], _I8))
+        return context.get_dummy_value()
+
+    return types.void(_ADDRESS, types.uint64), generate
+
+
+@intrinsic
+def store_half(typing_context, address, value):
+    """Write the lowest 4 bytes of `value`, at any alignment."""
+
+    def generate(context, builder, signature, arguments):
+        builder.store(builder.trunc(arguments[1], _I32), _pointer(builder, arguments[0], _I32), align=1)
+        return context.get_dummy_value()
+
+    return types.void(_ADDRESS, types.uint64), generate
+
+
+@intrinsic
+def store_word(typing_context, address, value):
+    """Write the 8 bytes of `value`, at any alignment."""
+
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], _pointer(builder, arguments[0], _I64), align=1)
+        return context.get_dummy_value()
+
+    return types.void(_ADDRESS, types.uint64), generate
+
+
+@intrinsic
+def swap_bytes(typing_context, word):
+    """The bytes of `word` the other way round."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bswap(arguments[0])
+
+    return types.uint64(types.uint64), generate
 
 
 @intrinsic

@@ -34,8 +34,6 @@ of it: the serializers, which take one value at a time, then say what is wrong. 
 `SLACK_BYTES` behind them.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from serializers.intrinsics import (
@@ -43,14 +41,16 @@ from serializers.intrinsics import (
     count_leading_zeros,
     count_trailing_zeros,
     load_big_endian,
+    load_byte,
+    load_half,
     load_word,
     match_mask,
+    store_byte,
+    store_half,
+    store_word,
+    swap_bytes,
 )
-from serializers.kernel_cache import helper, intrinsic, kernel
-
-if TYPE_CHECKING:
-    from llvmlite import ir
-    from numba import types
+from serializers.kernel_cache import helper, kernel
 
 STEP_WORDS = 8
 WHAT, COLUMN, SIZE, STRIDE, SKIP, STATE, BASE, INVERTED = (np.uint64(8 * word) for word in range(STEP_WORDS))
@@ -76,85 +76,6 @@ _SEVEN_BITS = np.uint64(0x7F)
 _VARINT_BITS_MAX = np.uint64(63)
 _ZERO_HEAD = np.uint64(0x80)
 _LONG_HEAD = np.uint64(0xFF)
-
-
-# --- the words that the shared vocabulary lacks
-
-
-def load_vocabulary() -> None:
-    """Import what these functions are written in. Only a process that compiles needs it."""
-    global ir, types, _POINTERS
-    from llvmlite import ir
-    from numba import types
-
-    _POINTERS = {bits: ir.IntType(bits).as_pointer() for bits in (8, 32, 64)}
-
-
-@intrinsic
-def load_byte(typing_context, address):
-    """The byte at `address`."""
-
-    def generate(context, builder, signature, arguments):
-        byte = builder.load(builder.inttoptr(arguments[0], _POINTERS[8]))
-        return builder.zext(byte, ir.IntType(64))
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def load_half(typing_context, address):
-    """The 4 bytes at `address` as an unsigned number."""
-
-    def generate(context, builder, signature, arguments):
-        half = builder.load(builder.inttoptr(arguments[0], _POINTERS[32]), align=1)
-        return builder.zext(half, ir.IntType(64))
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def store_byte(typing_context, address, value):
-    """Write the lowest byte of `value`."""
-
-    def generate(context, builder, signature, arguments):
-        byte = builder.trunc(arguments[1], ir.IntType(8))
-        builder.store(byte, builder.inttoptr(arguments[0], _POINTERS[8]))
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, types.uint64), generate
-
-
-@intrinsic
-def store_half(typing_context, address, value):
-    """Write the lowest 4 bytes of `value`."""
-
-    def generate(context, builder, signature, arguments):
-        half = builder.trunc(arguments[1], ir.IntType(32))
-        builder.store(half, builder.inttoptr(arguments[0], _POINTERS[32]), align=1)
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, types.uint64), generate
-
-
-@intrinsic
-def store_word(typing_context, address, value):
-    """Write the 8 bytes of `value`."""
-
-    def generate(context, builder, signature, arguments):
-        builder.store(arguments[1], builder.inttoptr(arguments[0], _POINTERS[64]), align=1)
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, types.uint64), generate
-
-
-@intrinsic
-def swap_bytes(typing_context, word):
-    """The bytes of `word` the other way round."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.bswap(arguments[0])
-
-    return types.uint64(types.uint64), generate
 
 
 # --- parts of both directions
