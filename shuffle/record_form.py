@@ -13,8 +13,8 @@ from typing import Any
 
 from serializers.errors import SerializationError
 from serializers.row_codec import EncodedRows, RowCodec
+from serializers.types import type_info_of, type_info_of_function, type_info_of_values
 from serializers.types.composite import TupleInfo
-from serializers.types.extraction import type_info_of, type_info_of_function, type_info_of_values
 from serializers.types.ordering import By, OrderingComparator, OrderKey, parse_by
 from serializers.types.type_information import TypeInformation
 

@@ -6,6 +6,7 @@ each kind of value has its own quickest way; a batch with anything else in it, s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Parts:
     parts: list[Data]
 
 
-class FieldsColumn(Column):
+class FieldsColumn(Column, ABC):
     """A column for each field."""
 
     type_info: FieldsInfo
@@ -61,13 +62,13 @@ class FieldsColumn(Column):
 
     # --- what is known of each kind of value
 
+    @abstractmethod
     def split(self, values: list[Any]) -> list[list[Any]] | None:
         """The values of each field; None if not all are ordinary values of the type."""
-        raise NotImplementedError
 
+    @abstractmethod
     def join(self, columns: list[list[Any]], count: int) -> list[Any]:
         """The values that `split` takes apart into `columns`."""
-        raise NotImplementedError
 
     def gather_part(self, index: int, values: list[Any], scratch: Scratch) -> Data:
         """What the column of a field gathers."""

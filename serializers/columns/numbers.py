@@ -7,6 +7,7 @@ and refuses what does not fit. That all are ints, and none is a bool, costs anot
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -67,16 +68,16 @@ class NoneColumn(Column):
         return self.get(steps)
 
 
-class FixedColumn(Column):
+class FixedColumn(Column, ABC):
     """Values that are items of an array, and so are their order keys. Subclasses say how one becomes the other."""
 
     dtype: np.dtype[Any]
     key_dtype: np.dtype[Any]
     """Unsigned and big-endian."""
 
+    @abstractmethod
     def keys(self, data: NDArray[Any]) -> NDArray[Any]:
         """The ascending order keys, native or not."""
-        raise NotImplementedError
 
     def from_keys(self, keys: NDArray[Any]) -> NDArray[Any]:
         """The items that `keys` made these of, native. Only where the comparator is invertible."""

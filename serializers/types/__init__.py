@@ -23,16 +23,13 @@ from serializers.types.annotated import (
     UInt32,
     UInt64,
 )
-from serializers.types.extraction import (
-    register_type,
-    type_info_of,
-    type_info_of_arrow,
-    type_info_of_function,
-    type_info_of_values,
-    unregister_type,
-)
+from serializers.types.arrow_types import type_info_of_arrow
+from serializers.types.function_hints import type_info_of_function
+from serializers.types.hints import type_info_of
 from serializers.types.ordering import By, OrderingComparator, OrderKey, parse_by
+from serializers.types.registry import register_type, unregister_type
 from serializers.types.row import Row
+from serializers.types.samples import type_info_of_values
 from serializers.types.type_comparator import TypeComparator
 from serializers.types.type_information import Field, Snapshot, TypeInformation
 from serializers.types.type_serializer import TypeSerializer

@@ -26,12 +26,23 @@ _END, _ELEMENT = 0, 1
 
 @dataclass(frozen=True)
 class ElementsInfo(PartedInfo[Any]):
-    """Elements of one type, any number of them."""
+    """Elements of one type, any number of them, in order."""
 
     element: TypeInformation[Any]
 
     def parts(self) -> tuple[Field, ...]:
         return (Field("element", self.element),)
+
+    def create_serializer(self) -> SequenceSerializer:
+        return SequenceSerializer(self, self.element.create_serializer())
+
+    def create_comparator(self, *, descending: bool = False, nulls_last: bool = False) -> SequenceComparator:
+        try:
+            element = self.element.create_comparator(descending=descending, nulls_last=nulls_last)
+        except NotOrderableError as error:
+            error.at_field("element")
+            raise
+        return SequenceComparator(self, element, self.python_type, descending=descending, nulls_last=nulls_last)
 
 
 @dataclass(frozen=True)
@@ -46,17 +57,6 @@ class ListInfo(ElementsInfo):
     def python_type(self) -> type:
         return list
 
-    def create_serializer(self) -> SequenceSerializer:
-        return SequenceSerializer(self, self.element.create_serializer(), _as_it_is)
-
-    def create_comparator(self, *, descending: bool = False, nulls_last: bool = False) -> SequenceComparator:
-        try:
-            element = self.element.create_comparator(descending=descending, nulls_last=nulls_last)
-        except NotOrderableError as error:
-            error.at_field("element")
-            raise
-        return SequenceComparator(self, element, _as_it_is, descending=descending, nulls_last=nulls_last)
-
 
 @dataclass(frozen=True)
 class VariadicTupleInfo(ElementsInfo):
@@ -69,21 +69,6 @@ class VariadicTupleInfo(ElementsInfo):
     @property
     def python_type(self) -> type:
         return tuple
-
-    def create_serializer(self) -> SequenceSerializer:
-        return SequenceSerializer(self, self.element.create_serializer(), tuple)
-
-    def create_comparator(self, *, descending: bool = False, nulls_last: bool = False) -> SequenceComparator:
-        try:
-            element = self.element.create_comparator(descending=descending, nulls_last=nulls_last)
-        except NotOrderableError as error:
-            error.at_field("element")
-            raise
-        return SequenceComparator(self, element, tuple, descending=descending, nulls_last=nulls_last)
-
-
-def _as_it_is(elements: list[Any]) -> list[Any]:
-    return elements
 
 
 def check_count(count: int, element: TypeSerializer[Any], source: InputView) -> None:
@@ -105,15 +90,12 @@ def skip_elements(count: int, element: TypeSerializer[Any], source: InputView) -
 
 
 class SequenceSerializer(PartsSerializer[Any]):
-    """The count, and the elements; `make` makes the value of a list of them."""
+    """The count, and the elements."""
 
-    def __init__(
-        self, type_info: TypeInformation[Any], element: TypeSerializer[Any], make: Callable[[list[Any]], Any]
-    ) -> None:
+    def __init__(self, type_info: ElementsInfo, element: TypeSerializer[Any]) -> None:
         super().__init__(type_info)
         self._class: Any = type_info.python_type
         self._element = element
-        self._make = make
 
     def serialize(self, value: Any, out: OutputView) -> None:
         if not isinstance(value, self._class):
@@ -142,14 +124,14 @@ class SequenceSerializer(PartsSerializer[Any]):
         except SerializationError as error:
             error.at_field(str(len(elements)))
             raise
-        return self._make(elements)
+        return self._class(elements)
 
     def skip(self, source: InputView) -> None:
         skip_elements(source.read_varint(), self._element, source)
 
 
 class SequenceComparator(PartsComparator[Any]):
-    """By the first element that differs; the shorter first."""
+    """By the first element that differs; the shorter first. `make` makes a value of a list of its elements."""
 
     def __init__(
         self,

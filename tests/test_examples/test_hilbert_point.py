@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from examples.hilbert_point import COORDINATE_BITS, SIDE, Point, PointInfo, distance_of, main, mean_step, point_at
 from serializers.errors import ValueMismatchError
+from serializers.types import type_info_of, type_info_of_values
 from serializers.types.composite import TupleInfo
 from serializers.types.containers import ListInfo, OptionalInfo
-from serializers.types.extraction import type_info_of, type_info_of_values
 from serializers.types.numbers import INT
 from serializers.types.ordering import OrderingComparator, OrderKey
 from tests.test_serializers.conformance import check_type, conforms

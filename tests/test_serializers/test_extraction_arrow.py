@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from serializers.errors import UnknownTypeError
+from serializers.types import type_info_of_arrow
 from serializers.types.composite import Row, RowInfo
 from serializers.types.containers import DictInfo, ListInfo, OptionalInfo
 from serializers.types.decimals import DECIMAL
-from serializers.types.extraction import type_info_of_arrow
 from serializers.types.floats import FloatInfo
 from serializers.types.numbers import (
     BOOL,
@@ -137,7 +137,7 @@ def test_two_columns_of_one_name_are_refused() -> None:
 
 def test_neither_pyarrow_nor_numpy_is_imported_to_find_types() -> None:
     code = (
-        "import sys; from serializers.types.extraction import type_info_of, type_info_of_values, type_info_of_arrow\n"
+        "import sys; from serializers.types import type_info_of, type_info_of_values, type_info_of_arrow\n"
         "type_info_of(dict[str, list[int]]), type_info_of_values([(1, 'a')])\n"
         "found = {'pyarrow', 'numpy', 'numba', 'attr', 'asyncio'} & set(sys.modules)\n"
         "assert not found, found"

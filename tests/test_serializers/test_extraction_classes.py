@@ -27,10 +27,10 @@ import attrs
 import pytest
 
 from serializers.errors import UnknownTypeError
+from serializers.types import type_info_of
 from serializers.types.annotated import Int8, Int32
 from serializers.types.composite import ClassInfo, Row, TupleInfo, TypedDictInfo
 from serializers.types.containers import DictInfo, ListInfo, OptionalInfo, UnionInfo
-from serializers.types.extraction import type_info_of
 from serializers.types.generic import GenericInfo
 from serializers.types.numbers import FLOAT64, INT, INT8, INT32, NONE
 from serializers.types.text import STR

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from serializers.errors import UnknownTypeError
+from serializers.types import type_info_of, type_info_of_function
 from serializers.types.annotated import Int32
 from serializers.types.composite import TupleInfo
 from serializers.types.containers import ListInfo, OptionalInfo
-from serializers.types.extraction import type_info_of, type_info_of_function
 from serializers.types.generic import GenericInfo
 from serializers.types.numbers import INT, INT32, NONE
 from serializers.types.text import STR

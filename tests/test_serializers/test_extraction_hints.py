@@ -33,7 +33,7 @@ import numpy.typing as npt
 import pytest
 
 from serializers.errors import UnknownTypeError
-from serializers.types import enums, generic
+from serializers.types import enums, generic, type_info_of
 from serializers.types.annotated import (
     AwareDatetime,
     Float32,
@@ -51,7 +51,6 @@ from serializers.types.arrays import NumpyArrayInfo, ObjectArrayInfo, PythonArra
 from serializers.types.composite import TupleInfo
 from serializers.types.containers import DictInfo, ListInfo, OptionalInfo, SetInfo, UnionInfo, VariadicTupleInfo
 from serializers.types.decimals import DECIMAL
-from serializers.types.extraction import type_info_of
 from serializers.types.generic import GenericInfo
 from serializers.types.identifiers import UUID_INFO, EnumInfo
 from serializers.types.numbers import (

@@ -18,13 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serializers.errors import UnknownTypeError, ValueMismatchError
-from serializers.types import generic
+from serializers.types import generic, type_info_of, type_info_of_values
 from serializers.types.annotated import Int8
 from serializers.types.arrays import NumpyArrayInfo, ObjectArrayInfo, PythonArrayInfo
 from serializers.types.composite import ClassInfo, Row, RowInfo, TupleInfo
 from serializers.types.containers import DictInfo, ListInfo, OptionalInfo, SetInfo, UnionInfo, VariadicTupleInfo
 from serializers.types.decimals import DECIMAL
-from serializers.types.extraction import type_info_of, type_info_of_values
 from serializers.types.generic import GenericInfo
 from serializers.types.identifiers import UUID_INFO, EnumInfo
 from serializers.types.numbers import BOOL, FLOAT64, INT, NONE

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from serializers.errors import NotOrderableError
+from serializers.types import type_info_of_values
 from serializers.types.containers import OptionalInfo
-from serializers.types.extraction import type_info_of_values
 from serializers.types.ordering import OrderingComparator, OrderKey
 from serializers.types.type_information import TypeInformation
 from serializers.views import BytesInput, BytesOutput

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Generic, NewType, TypeVar
 import pytest
 
 from serializers.errors import UnknownTypeError
+from serializers.types import register_type, type_info_of, type_info_of_values, unregister_type
 from serializers.types.annotated import Int8
 from serializers.types.composite import ClassInfo, TupleInfo
 from serializers.types.containers import ListInfo, OptionalInfo, UnionInfo
-from serializers.types.extraction import register_type, type_info_of, type_info_of_values, unregister_type
 from serializers.types.generic import GenericInfo
 from serializers.types.numbers import INT, INT8, INT16, INT32, INT64
 from serializers.types.text import STR

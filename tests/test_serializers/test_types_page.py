@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from examples import hilbert_point
 from serializers import errors
 from serializers.errors import SerializationError
-from serializers.types import annotated
-from serializers.types.extraction import register_type, type_info_of
+from serializers.types import annotated, register_type, type_info_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "TYPES.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
