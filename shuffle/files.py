@@ -5,18 +5,16 @@ The engine, and with it numba, is imported at the first call, so that `import sh
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from memory import parse_size
 from serializers import RecordLayout, fixed, lines
-from shuffle.options import Codec, SortKernel, SortOptions
+from shuffle.engine_thread import EngineThread
+from shuffle.options import Codec, PathLike, SortKernel, SortOptions, path_names, read_options
 from shuffle.report import SortReport
 
 _LAYOUT_CHOICES = ("record_bytes", "key_offset", "key_bytes", "delimiter")
 
-PathLike = str | os.PathLike[str]
 T = TypeVar("T")
 
 
@@ -84,14 +82,7 @@ def make_options(**choices: Unpack[Choices]) -> SortOptions:
     """The same choices, read and checked. Raises LayoutError, SizeError, ValueError."""
     given: dict[str, Any] = dict(choices)
     of_layout = {name: given.pop(name) for name in _LAYOUT_CHOICES if name in given}
-    memory, max_disk = given.pop("memory", None), given.pop("max_disk", None)
-    return SortOptions(
-        layout=make_layout(**of_layout),
-        memory_bytes=None if memory is None else parse_size(memory),
-        disk_bytes_max=None if max_disk is None else parse_size(max_disk),
-        temp_dirs=tuple(_names(given.pop("temp_dirs", ()))),
-        **given,
-    )
+    return read_options(make_layout(**of_layout), **given)
 
 
 def make_layout(
@@ -108,13 +99,8 @@ def make_layout(
     return lines(delimiter)
 
 
-def _names(inputs: PathLike | Sequence[PathLike]) -> list[str]:
-    given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    return [os.fspath(path) for path in given]
-
-
 def _inputs(inputs: PathLike | Sequence[PathLike]) -> list[str]:
-    names = _names(inputs)
+    names = list(path_names(inputs))
     if not names:
         raise ValueError("no input was named: give at least one file")
     return names
@@ -126,18 +112,8 @@ def _run(job: Callable[[], Coroutine[Any, Any, T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(job())
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run_beside() -> None:
-        try:
-            results.append(asyncio.run(job()))
-        except BaseException as error:  # raised again below, in the thread that asked
-            errors.append(error)
-
-    thread = threading.Thread(target=run_beside, name="spillway-job")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    thread = EngineThread()
+    try:
+        return thread.call(job())
+    finally:
+        thread.close()

@@ -1,11 +1,14 @@
 """What a caller may choose about a sort. The only place where defaults stand."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from memory import parse_size
 from serializers import RecordLayout, lines
 
+PathLike = str | os.PathLike[str]
 Codec = Literal["none", "lz4", "zstd", "auto"]
 SortKernel = Literal["auto", "numba", "numpy"]
 
@@ -44,3 +47,30 @@ class SortOptions:
     def one_range(self) -> bool:
         """Whether output offsets are unknown until everything before them is written."""
         return self.unique or self.limit is not None
+
+
+def read_options(
+    layout: RecordLayout,
+    *,
+    memory: int | str | None = None,
+    max_disk: int | str | None = None,
+    temp_dirs: PathLike | Iterable[PathLike] = (),
+    **choices: Any,
+) -> SortOptions:
+    """The options of a caller who gives sizes as numbers or text, and one directory or several.
+
+    Raises SizeError for a size that cannot be read, ValueError for what makes no sense.
+    """
+    return SortOptions(
+        layout=layout,
+        memory_bytes=None if memory is None else parse_size(memory),
+        disk_bytes_max=None if max_disk is None else parse_size(max_disk),
+        temp_dirs=path_names(temp_dirs),
+        **choices,
+    )
+
+
+def path_names(paths: PathLike | Iterable[PathLike]) -> tuple[str, ...]:
+    """The names of one path or several."""
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    return tuple(os.fspath(path) for path in given)

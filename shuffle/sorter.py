@@ -11,17 +11,15 @@ the first values are there, so that `import shuffle` stays quick.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, Unpack
 
-from memory import parse_size
 from serializers import rows
 from shuffle.batches import Batches
-from shuffle.options import Codec, SortOptions
+from shuffle.options import Codec, PathLike, SortOptions, read_options
 from shuffle.report import SortReport
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ class RecordChoices(TypedDict, total=False):
     nulls_last: bool
     allow_generic: bool
     memory: int | str | None
-    temp_dirs: Iterable[str]
+    temp_dirs: PathLike | Iterable[PathLike]
     max_disk: int | str | None
     threads: int | None
     compress: Codec
@@ -158,15 +156,7 @@ class Sorter(Generic[T]):
         return first
 
     def _options(self, form: RecordForm | None) -> SortOptions:
-        given = dict(self._job_choices)
-        memory, max_disk = given.pop("memory", None), given.pop("max_disk", None)
-        return SortOptions(
-            layout=rows(None if form is None else form.key_bytes),
-            memory_bytes=None if memory is None else parse_size(memory),
-            disk_bytes_max=None if max_disk is None else parse_size(max_disk),
-            temp_dirs=tuple(map(os.fspath, given.pop("temp_dirs", ()))),
-            **given,
-        )
+        return read_options(rows(None if form is None else form.key_bytes), **self._job_choices)
 
     def _check_open(self) -> None:
         if self._error is not None:  # again: whoever asked first may have kept it to himself, as list() does
