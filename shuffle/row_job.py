@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack
 
 from io_manager import IOManager
 from memory import peak_resident_bytes
-from serializers import RecordLayout
 from shuffle.engine import everything_ended, first_error
 from shuffle.means import open_means
 from shuffle.merge_heads import MergeOrder
@@ -51,11 +50,6 @@ class RowJob:
             raise
         self._work = asyncio.create_task(self._build())
         return plan
-
-    @property
-    def layout(self) -> RecordLayout:
-        """Of the rows."""
-        return self._options.layout
 
     async def put(self, rows: Rows) -> None:
         """Add rows; returns when they have been copied. Raises what made the job fail."""

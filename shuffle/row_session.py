@@ -9,7 +9,6 @@ import os
 import weakref
 from collections.abc import Iterator
 
-from serializers import RecordLayout
 from shuffle.engine_thread import EngineThread
 from shuffle.options import SortOptions
 from shuffle.report import SortReport
@@ -35,11 +34,6 @@ class RowSession:
         except BaseException:
             self.close()
             raise
-
-    @property
-    def layout(self) -> RecordLayout:
-        """Of the rows."""
-        return self._job.layout
 
     def put(self, rows: Rows) -> None:
         """Add rows; they may be overwritten afterwards. Raises what made the job fail."""
@@ -76,13 +70,20 @@ class RowSession:
 
 def _end(thread: EngineThread, job: RowJob) -> None:
     """Nobody closed the session. It may be the engine's own thread that finds out: it must not wait for itself."""
-    thread.end_with(job.close())
-    del _open_jobs[job]
+    thread.end_with(_close(job))
+
+
+async def _close(job: RowJob) -> None:
+    """Until the last file is gone, the end of the process may have to remove it."""
+    try:
+        await job.close()
+    finally:
+        del _open_jobs[job]
 
 
 @atexit.register
 def _remove_files() -> None:
     """The process ends with sessions open: their files go with it. A forked child leaves them to its parent."""
-    for job, process_id in _open_jobs.items():
+    for job, process_id in list(_open_jobs.items()):
         if process_id == os.getpid():
             job.remove_files()

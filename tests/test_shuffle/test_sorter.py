@@ -388,13 +388,13 @@ def test_dropped_is_closed() -> None:
 
 LEAVING = """
 import sys, shuffle
-result = shuffle.sort(range(3_000_000, 0, -1), memory="64MiB", temp_dirs=[sys.argv[1]])
+result = shuffle.sort(range(3_000_000, 0, -1), memory="64MiB", temp_dirs=sys.argv[1])
 print(next(iter(result)), result.report.runs > 1)
 {ending}
 """
 
 
-@pytest.mark.parametrize("ending", ["", "sys.exit(3)", "raise KeyError('x')"])
+@pytest.mark.parametrize("ending", ["", "sys.exit(3)", "raise KeyError('x')", "del result"])
 def test_a_process_that_ends_leaves_no_file(tmp_path: Path, ending: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEAVING.format(ending=ending), str(tmp_path)],
