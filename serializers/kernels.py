@@ -4,7 +4,7 @@ import numpy as np
 
 from serializers.intrinsics import count_trailing_zeros, match_mask
 from serializers.kernel_cache import kernel
-from serializers.keys import find_delimiter
+from serializers.keys import compare_keys, find_delimiter
 from serializers.layouts import LINE_INDEX_BYTES, SLACK_BYTES
 
 _RESERVED_BYTES = SLACK_BYTES + 24  # read past the last record; align the words; one more offset for the end
@@ -44,3 +44,21 @@ def scan_lines(base, offsets, record_count, scanned, filled, delimiter):
 def find_byte(start, end, byte):
     """Address of the first `byte` in `start..end`; `end` if there is none."""
     return find_delimiter(start, end, np.uint8(byte))
+
+
+@kernel("uint64(uint64, uint32[::1], uint32[::1])")
+def find_changes(data, ends, changes):
+    """Which texts differ from the one before, as the first does: their numbers go into `changes`; how many.
+
+    Text i stands from `ends[i]` to `ends[i + 1]`. There is one less than `ends`, and one at least.
+    """
+    count = np.uint64(0)
+    last, last_length = np.uint64(0), np.uint64(0)
+    for number in range(np.uint64(len(ends)) - np.uint64(1)):
+        text = data + np.uint64(ends[number])
+        length = np.uint64(ends[number + np.uint64(1)]) - np.uint64(ends[number])
+        if number == np.uint64(0) or length != last_length or compare_keys(last, length, text, length) != 0:
+            changes[count] = number
+            count += np.uint64(1)
+        last, last_length = text, length
+    return count

@@ -142,9 +142,13 @@ class RowCodec:
         Raises CorruptRecordError, with the number of the record from `first_record` on.
         """
         values: list[Any] = []
-        for part in self._decode_batches(rows, self._batches.column.values, first_record):
+        for part in self.decode_parts(rows, first_record):
             values += part
         return values
+
+    def decode_parts(self, rows: Rows, first_record: int = 0) -> Iterator[list[Any]]:
+        """The same, some thousand values at a time. Before the end the codec must not be used for anything else."""
+        return self._decode_batches(rows, self._batches.column.values, first_record)
 
     def _decode_batches(
         self, rows: Rows, finish: Callable[[Data], Made], first_record: int, *, joins_texts: bool = True

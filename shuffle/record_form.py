@@ -27,18 +27,29 @@ class RecordForm:
 
     def __init__(self, codec: RowCodec, key: Key | None) -> None:
         self.key_bytes = codec.key_bytes
+        self.plan = codec.plan
+        self.key = key
         self._codec = codec
-        self._key = key
 
     def encode(self, values: Sequence[Any], first_record: int) -> EncodedRows:
         """Rows of `values`, in memory of their own. Errors name the record: the first is `first_record`."""
-        keys = None if self._key is None else _keys(self._key, values, first_record)
+        keys = None if self.key is None else _keys(self.key, values, first_record)
         return self._codec.encode(values, first_record, keys=keys)
 
     def decode(self, rows: memoryview, first_record: int) -> list[Any]:
         """The records of whole rows. Errors name the record, in order: the first is `first_record`."""
         with _collector_at_rest():
             return self._codec.decode(rows, first_record)
+
+    def decode_parts(self, rows: memoryview, first_record: int) -> Iterator[list[Any]]:
+        """The same, some thousand at a time: who drops them before he takes more gets the same memory again."""
+        parts = self._codec.decode_parts(rows, first_record)
+        while True:
+            with _collector_at_rest():
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
 
 
 @contextmanager

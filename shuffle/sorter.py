@@ -130,11 +130,15 @@ class Sorter(Generic[T]):
         if self._session is None or self._form is None:
             return
         count = 0
-        for rows_of_batch in self._session.read():
-            with self._closed_on_error():
-                batch = self._form.decode(rows_of_batch, count)
-            count += len(batch)
-            yield batch
+        for view in self._session.read():
+            parts = self._form.decode_parts(view, count)
+            while batch := self._next(parts):
+                count += len(batch)
+                yield batch
+
+    def _next(self, parts: Iterator[list[T]]) -> list[T] | None:
+        with self._closed_on_error():
+            return next(parts, None)
 
     def _put_all(self, values: Iterable[T]) -> None:
         for batch in self._batches.split(values):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from serializers import SLACK_BYTES
-from serializers.kernels import LINE_INDEX_BYTES, find_byte, scan_lines
+from serializers.kernels import LINE_INDEX_BYTES, find_byte, find_changes, scan_lines
 from tests import naive
 
 RESERVED_BYTES = SLACK_BYTES + 24
@@ -91,3 +91,13 @@ def test_find_byte(data: bytes, expected: int) -> None:
     memory[: len(data)] = np.frombuffer(data, np.uint8)
     address = int(memory.ctypes.data)
     assert int(find_byte(address, address + len(data), ord(";"))) - address == expected
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"ab", b"b" * 8, b"b" * 9, b"b" * 8 + b"c", b"c" * 70]), min_size=1))
+@example([b""])
+def test_find_changes(texts: list[bytes]) -> None:
+    data = np.frombuffer(b"".join(texts) + bytes(SLACK_BYTES), np.uint8)
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.uint32)
+    changes = np.empty(len(texts), np.uint32)
+    count = int(find_changes(int(data.ctypes.data), ends, changes))
+    assert changes[:count].tolist() == [i for i, text in enumerate(texts) if i == 0 or text != texts[i - 1]]

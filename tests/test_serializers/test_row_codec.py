@@ -368,6 +368,18 @@ def outcome(run: Any, *arguments: Any) -> Any:
 # --- batches of any size
 
 
+@pytest.mark.parametrize("texts", [["a", "b" * 70], ["", "\0", "\0\0"], ["é", "\ud800", "\U0001f600"]])
+@pytest.mark.parametrize("order", [1, "-1"])
+def test_equal_texts_of_a_key_come_back_as_one_string(texts: list[str], order: int | str) -> None:
+    info = TupleInfo((INT32, STR))
+    codec = RowCodec(info, by(info, order))
+    values = [(number, text) for text in texts for number in range(300)]
+    encoded = codec.encode(values)
+    read = codec.decode(encoded.data[: encoded.size])
+    assert read == values
+    assert all(read[start + 1][1] is read[start + 2][1] for start in (0, 300, 600)[: len(texts)])
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 127, 128, 129, 5000])
 def test_batches_of_any_size(count: int) -> None:
     values = [(number * 7919 % 1000 - 500, "x" * (number % 150)) for number in range(count)]
