@@ -51,6 +51,7 @@ from serializers.intrinsics import (
     swap_bytes,
 )
 from serializers.kernel_cache import helper, kernel
+from serializers.row_bytes import copy_to, varint_bytes, write_closed, write_varint, zero_byte
 
 STEP_WORDS = 8
 WHAT, COLUMN, SIZE, STRIDE, SKIP, STATE, BASE, INVERTED = (np.uint64(8 * word) for word in range(STEP_WORDS))
@@ -67,8 +68,6 @@ SEPARATED = np.uint64(4)
 KEY_BYTES_VARY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 _ZERO, _ONE, _TWO, _FOUR, _EIGHT, _WORD_BITS = (np.uint64(n) for n in (0, 1, 2, 4, 8, 64))
-_LOW_BITS = np.uint64(0x0101_0101_0101_0101)
-_HIGH_BITS = np.uint64(0x8080_8080_8080_8080)
 _BYTE = np.uint64(0xFF)
 _MORE = np.uint64(0x80)
 _FORM_BITS = np.uint64(3)
@@ -82,21 +81,6 @@ _LONG_HEAD = np.uint64(0xFF)
 
 
 @helper
-def zero_byte(word):
-    """Which byte of `word`, in order of memory, is the first that is zero; 8 if none is."""
-    return count_trailing_zeros((word - _LOW_BITS) & ~word & _HIGH_BITS) >> np.uint64(3)
-
-
-@helper
-def copy_short(target, source, size):
-    """Copy `size` bytes: a word or whole vectors."""
-    if size <= _EIGHT:
-        store_word(target, load_word(source))
-    else:
-        copy_record(target, source, size)
-
-
-@helper
 def jump_back(step):
     """At an AGAIN: which step is followed by the next, its REPEAT unless that was the last time."""
     repeat = step - load_word(step + SKIP)
@@ -106,46 +90,6 @@ def jump_back(step):
 
 
 # --- writing
-
-
-@helper
-def varint_bytes(value):
-    """How many bytes a varint takes."""
-    size = _ONE
-    while value > _SEVEN_BITS:
-        value >>= np.uint64(7)
-        size += _ONE
-    return size
-
-
-@helper
-def write_varint(position, value):
-    """Write a varint: where it ends."""
-    while value > _SEVEN_BITS:
-        store_byte(position, value | _MORE)
-        value >>= np.uint64(7)
-        position += _ONE
-    store_byte(position, value)
-    return position + _ONE
-
-
-@helper
-def write_closed(position, source, length, inverted):
-    """Write a text of an order key that says where it ends: where that is."""
-    while length:
-        word = load_word(source)
-        before_zero = min(zero_byte(word), length)
-        store_word(position, word ^ inverted)
-        position += before_zero
-        source += before_zero
-        length -= before_zero
-        if length and before_zero < _EIGHT:
-            store_word(position, np.uint64(0xFF00) ^ inverted)
-            position += _TWO
-            source += _ONE
-            length -= _ONE
-    store_word(position, inverted)
-    return position + _TWO
 
 
 @helper
@@ -217,7 +161,7 @@ def write_rows(steps, steps_end, key_bytes_vary, data, size, ends):
             if what == COPY:
                 source = load_word(step + COLUMN)
                 length = load_word(step + SIZE)
-                copy_short(position, source, length)
+                copy_to(position, source, length)
                 store_word(step + COLUMN, source + load_word(step + STRIDE))
                 position += length
             elif what == TEXT:
@@ -449,7 +393,7 @@ def read_fields(steps, steps_end, places, region, is_all):
                 if length > limit - position:
                     return row
                 target = load_word(step + COLUMN)
-                copy_short(target, position, length)
+                copy_to(target, position, length)
                 store_word(step + COLUMN, target + length)
                 position += length
             elif what == TEXT:

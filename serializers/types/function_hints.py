@@ -24,19 +24,22 @@ _ITERATORS = (
     collections.abc.AsyncGenerator,
 )
 
+_SILENT = (None, Any, object)
+"""Hints that say nothing."""
+
 
 def type_info_of_function(
     function: Callable[..., Any], *, yields: bool = False, allow_generic: bool = True
 ) -> TypeInformation[Any] | None:
     """The type information of the values that `function` returns; with `yields`, of those that it yields.
 
-    None if the function does not say. A class returns its values. Raises UnknownTypeError as `type_info_of` does, and
-    with `yields` if the annotation is none of an iterator.
+    None if the function does not say; `Any` and `object` say nothing. A class returns its values. Raises
+    UnknownTypeError as `type_info_of` does, and with `yields` if the annotation is none of an iterator.
     """
     hint = return_hint(function)
-    if yields and hint is not None:
+    if yields and hint not in _SILENT:
         hint = _element_hint(hint, function)
-    return None if hint is None else type_info_of(hint, allow_generic=allow_generic)
+    return None if hint in _SILENT else type_info_of(hint, allow_generic=allow_generic)
 
 
 def return_hint(function: Callable[..., Any]) -> Any:

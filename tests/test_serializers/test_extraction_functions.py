@@ -107,8 +107,27 @@ def test_what_a_function_returns(function: Any, wanted: Any) -> None:
     assert type_info_of_function(function) == wanted
 
 
+def says_any() -> Any:
+    return 1
+
+
+def says_object() -> object:
+    return 1
+
+
 @pytest.mark.parametrize(
-    "function", [says_nothing, lambda value: value, len, operator.itemgetter(0), SilentCaller(), "a".join, object()]
+    "function",
+    [
+        says_nothing,
+        says_any,
+        says_object,
+        lambda value: value,
+        len,
+        operator.itemgetter(0),
+        SilentCaller(),
+        "a".join,
+        object(),
+    ],
 )
 def test_what_says_nothing(function: Any) -> None:
     assert type_info_of_function(function) is None
