@@ -21,7 +21,7 @@ from io_manager.errors import (
 from io_manager.io_threads import IOThreads
 from io_manager.manager import IOManager
 from io_manager.output import OutputFile, make_output
-from io_manager.run_file import PooledBuffer, RunFile
+from io_manager.run_file import IndexPart, PooledBuffer, RunFile
 from io_manager.run_format import (
     ALIGNMENT,
     HEADER_BYTES,
@@ -56,6 +56,7 @@ __all__ = [
     "IOManagerClosedError",
     "IOStats",
     "IOThreads",
+    "IndexPart",
     "InputChangedError",
     "InputFile",
     "OutputFile",

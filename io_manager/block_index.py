@@ -110,6 +110,19 @@ class BlockIndex:
         """The leading key bytes of block `number`."""
         return bytes(self.first_keys[number, : self.key_lengths[number]])
 
+    def part_bytes(self, first: int, stop: int) -> bytes:
+        """The bytes on disk of the entries of blocks `first` to `stop - 1`."""
+        assert first <= stop <= self._count, (first, stop, self._count)
+        return self._entries[first:stop].tobytes()
+
+    def beginning_with(self, key: bytes) -> BlockIndex:
+        """The same index, but that its first block begins with a greater key: for whoever wants its end only."""
+        index = BlockIndex.from_bytes(memoryview(bytearray(self.part_bytes(0, self._count))), self._count)
+        entry: Any = index._entries[0]
+        entry["key_length"] = len(key)
+        entry["first_key"][:] = np.frombuffer(key.ljust(KEY_BYTES_MAX, b"\0"), np.uint8)
+        return index
+
     def header(self, number: int, run_id: int) -> BlockHeader:
         """The header block `number` of run `run_id` must carry."""
         _, stored, raw, records, flags, _, _ = self._entries[number].item()
@@ -143,8 +156,21 @@ class BlockIndex:
         """Raises FormatError (offset: relative to the index) for the first block that cannot be."""
         if not len(self):
             return self._require(np.array([index_offset == ALIGNMENT]), "stands behind bytes no block accounts for")
+        ends = self._check_tiles(block_bytes, first_offset=ALIGNMENT)
+        return self._require(ends[-1:] == index_offset, "ends elsewhere than the index begins")
+
+    def check_part(self, *, block_bytes: int, index_offset: int) -> None:
+        """The same for entries that are not all of the index: whole chains of spanning blocks, one at least."""
+        first_offset = int(self.offsets[0])
+        self._require(np.array([first_offset >= ALIGNMENT and first_offset % ALIGNMENT == 0]), "begins in no block")
+        self._require(self.offsets < index_offset, "stands behind the blocks")
+        ends = self._check_tiles(block_bytes, first_offset=first_offset)
+        self._require(ends <= index_offset, "ends behind the blocks")
+
+    def _check_tiles(self, block_bytes: int, *, first_offset: int) -> NDArray[np.uint64]:
+        """That every block is within bounds and follows the one before: where each ends."""
         ends = self.offsets + _disk_lengths(self.stored_lengths)
-        starts = np.concatenate([np.array([ALIGNMENT], np.uint64), ends[:-1]])
+        starts = np.concatenate([np.array([first_offset], np.uint64), ends[:-1]])
         packed = (self.flags & BlockFlags.COMPRESSED) != 0
         self._require(self.raw_lengths <= payload_capacity(block_bytes), "is longer than a block")
         self._require(self.stored_lengths <= self.raw_lengths, "is stored longer than it is")
@@ -153,7 +179,7 @@ class BlockIndex:
         self._require(self.offsets == starts, "does not follow the one before it")
         self._require((self.flags & np.uint16(0xFFFF ^ ALL_FLAGS)) == 0, "has reserved flags")
         self._require(_spans_are_whole(self.flags, self.record_counts), "breaks a chain of spanning blocks")
-        return self._require(ends[-1:] == index_offset, "ends elsewhere than the index begins")
+        return ends
 
     def _require(self, holds: NDArray[np.bool_], problem: str) -> None:
         if not holds.all():

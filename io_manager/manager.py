@@ -28,8 +28,9 @@ from io_manager.disk_account import DiskClaim
 from io_manager.errors import DiskFullError, IOManagerClosedError
 from io_manager.io_threads import IOThreads
 from io_manager.job_directory import JobDirectory
+from io_manager.kept_run import move_run
 from io_manager.run_draft import RunTarget
-from io_manager.run_file import RunFile
+from io_manager.run_file import IndexPart, RunFile
 from io_manager.run_format import check_block_bytes
 from io_manager.run_reader import RunReader
 from io_manager.run_writer import RunWriter, WriterWatcher
@@ -134,10 +135,13 @@ class IOManager:
                 return writer
         raise AssertionError("by_room ends with an error")
 
-    async def open_run(self, run: RunFile) -> RunReader:
-        """A reader for a finished run, verified. Raises RunCorruptError, RunTruncatedError, SpillError."""
+    async def open_run(self, run: RunFile, *, part: IndexPart | None = None) -> RunReader:
+        """A reader for a finished run, verified; with `part` only for those blocks, whose index entries alone are read.
+
+        Raises RunCorruptError, RunTruncatedError, SpillError.
+        """
         self._check_open()
-        reader = RunReader(run, threads=self.threads, stats=self._stats, on_end=self._open_files.discard)
+        reader = RunReader(run, part=part, threads=self.threads, stats=self._stats, on_end=self._open_files.discard)
         self._open_files.add(reader)
         try:
             await reader.open()
@@ -159,6 +163,19 @@ class IOManager:
         home = self._directories.find(run.path)
         if home is not None:
             home.is_full = False
+
+    async def keep_run(self, run: RunFile, directory: Path, name: str) -> RunFile:
+        """Move a finished run out of the job's own directory, to `directory / name`: it stays when the job ends.
+
+        A file of that name is replaced at once, as a whole. The run counts no more against --max-disk. Raises
+        SpillError kinds; the run is where it was then.
+        """
+        self._check_open()
+        kept = await self.threads.run(move_run, run, directory / name)
+        claim = self._claims.pop(run.path, None)
+        if claim is not None:
+            self._directories.release(claim)
+        return kept
 
     def _make_writer(self, directory: JobDirectory, block_bytes: int, expected_bytes: int) -> RunWriter:
         run_id = self._next_run_id()

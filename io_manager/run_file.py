@@ -27,6 +27,18 @@ class RunFile:
     """Written past the page cache, and to be read so."""
 
 
+@dataclass(frozen=True)
+class IndexPart:
+    """The entries of blocks `first` to `stop - 1` of a run's block index, and the checksum of their bytes.
+
+    Whoever knows it need not read the whole index to prove them.
+    """
+
+    first: int
+    stop: int
+    checksum: int
+
+
 class PooledBuffer(Protocol):
     """What this floor needs of a buffer: its bytes, 4096-aligned, and a way home. `memory.Buffer` is one."""
 

@@ -20,7 +20,7 @@ from io_manager.codec import Codec, CodecError, codec_by_code
 from io_manager.errors import RunCorruptError, RunTruncatedError, disk_errors
 from io_manager.file_channel import FileChannel
 from io_manager.io_threads import IOThreads
-from io_manager.run_file import PooledBuffer, RunFile
+from io_manager.run_file import IndexPart, PooledBuffer, RunFile
 from io_manager.run_format import (
     ALIGNMENT,
     HEADER_BYTES,
@@ -41,19 +41,23 @@ from io_manager.to_the_end import to_the_end
 
 
 class RunReader:
-    """Reads one run. Made by `IOManager.open_run`; `index` stands once it is open."""
+    """Reads one run, or blocks `first_block` on of it. Made by `IOManager.open_run`; `index` stands once it is open."""
 
     index: BlockIndex
+    """Of all blocks, or of those of the part asked for: entry 0 is that of `first_block`."""
 
     def __init__(
         self,
         run: RunFile,
         *,
+        part: IndexPart | None = None,
         threads: IOThreads,
         stats: IOStats,
         on_end: Callable[[RunReader], None],
     ) -> None:
         self.run = run
+        self.first_block = 0 if part is None else part.first
+        self._part = part
         self._stats = stats
         self._on_end = on_end
         self._channel = FileChannel(threads, run.path, self._close_now)
@@ -70,7 +74,7 @@ class RunReader:
 
         The buffer stays the caller's. Raises RunCorruptError; the first error sticks.
         """
-        assert 0 <= number < self.run.block_count, (number, self.run.block_count)
+        assert 0 <= number - self.first_block < len(self.index), (number, self.first_block, len(self.index))
         assert len(buffer.view) >= self.run.block_bytes, (len(buffer.view), self.run.block_bytes)
         header, seconds = await self._channel.run(self._read_now, number, buffer.view)
         stored_bytes = disk_length(header.stored_length)
@@ -104,7 +108,7 @@ class RunReader:
         header = self._read_header()
         footer = self._read_footer()
         self._agree(header, footer)
-        self.index = self._read_index(footer)
+        self.index = self._read_index(footer) if self._part is None else self._read_part(footer, self._part)
 
     def _check_length(self, length: int) -> None:
         expected = self.run.disk_bytes
@@ -160,9 +164,27 @@ class RunReader:
                 raise FormatError(0, f"the index sums up to {sums}, the footer says otherwise")
         return index
 
+    def _read_part(self, footer: Footer, part: IndexPart) -> BlockIndex:
+        """Only the entries asked for: the whole index of a map output is read by no reduce task."""
+        start, length = footer.index_offset + part.first * ENTRY_BYTES, (part.stop - part.first) * ENTRY_BYTES
+        if not 0 <= part.first < part.stop <= footer.block_count:
+            found = f"blocks {part.first} to {part.stop - 1} are wanted of {footer.block_count}"
+            raise RunCorruptError.at(self.run.path, footer.index_offset, found)
+        page_start = start // ALIGNMENT * ALIGNMENT  # for direct I/O
+        pages = self._read_bytes(platform_files.aligned_bytes(align_up(start + length) - page_start), page_start)
+        view = pages[start - page_start : start - page_start + length]
+        with self._located(start):
+            if (found_checksum := checksum(view)) != part.checksum:
+                wanted = f"{part.checksum:#018x}"
+                raise FormatError(0, f"checksum of entries of the block index is {found_checksum:#018x}, not {wanted}")
+            index = BlockIndex.from_bytes(view, part.stop - part.first)
+            index.check_part(block_bytes=self.run.block_bytes, index_offset=footer.index_offset)
+        return index
+
     def _read_now(self, number: int, view: memoryview) -> tuple[BlockHeader, float]:
-        expected = self.index.header(number, self.run.run_id)
-        offset = int(self.index.offsets[number])
+        entry = number - self.first_block
+        expected = self.index.header(entry, self.run.run_id)._replace(block_number=number)
+        offset = int(self.index.offsets[entry])
         started = time.perf_counter()
         block = self._read_bytes(view[: disk_length(expected.stored_length)], offset)
         seconds = time.perf_counter() - started

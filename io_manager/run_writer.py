@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from io_manager.block_index import BlockIndex
 from io_manager.codec import Codec
 from io_manager.errors import DiskFullError, SpillError
 from io_manager.file_channel import FileChannel
@@ -75,6 +76,11 @@ class RunWriter:
     def index_memory_bytes(self) -> int:
         """Bytes the block index takes in memory; `finish` takes as much again for an instant."""
         return self._draft.index.memory_bytes
+
+    @property
+    def index(self) -> BlockIndex:
+        """Of the blocks written so far; of all once `finish` has returned."""
+        return self._draft.index
 
     async def open(self) -> None:
         """Make the file, take its expected disk space, write its header. Raises DiskFullError, SpillError."""
