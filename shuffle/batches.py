@@ -19,10 +19,10 @@ GROWTH = 4
 
 
 class Batches:
-    """How many values to take next. `note` tells what became of the last."""
+    """How many values to take next, `first` to begin with. `note` tells what became of the last."""
 
-    def __init__(self) -> None:
-        self._count = BATCH_VALUES_FIRST
+    def __init__(self, first: int = BATCH_VALUES_FIRST) -> None:
+        self._count = first
 
     def take(self, values: Iterator[T]) -> list[T]:
         """The next batch; empty at the end. Raises what the iterator raises."""

@@ -55,13 +55,14 @@ class RunSlice:
 
 
 @dataclass(frozen=True)
-class _Splitter:
-    """The first record of a block; `key` is whole unless the record spans blocks."""
+class Splitter:
+    """A record, by default the first of a block. `key` is whole unless it spans blocks, or equal keys stay together."""
 
     key: bytes
     is_whole: bool
     run: Run
     block: int
+    offset: int = 0
 
 
 def whole(run: Run) -> RunSlice:
@@ -75,22 +76,34 @@ def bytes_before(run: Run, position: Position) -> int:
 
 
 class Cutter:
-    """Cuts `runs`; reads a block now and then, into a buffer of `pool`."""
+    """Cuts `runs`; reads a block now and then, into a buffer of `pool`.
 
-    def __init__(self, order: "BlockOrder", layout: RecordLayout, pool: BufferPool, *, descending: bool) -> None:
+    With `keep_together`, which gives the leading part of a key that counts, records that agree in it stay together.
+    """
+
+    def __init__(
+        self,
+        order: "BlockOrder",
+        layout: RecordLayout,
+        pool: BufferPool,
+        *,
+        descending: bool,
+        keep_together: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self._order = order
         self._runs = order.runs
         self._layout = layout
         self._pool = pool
         self._descending = descending
+        self._keep_together = keep_together
 
     async def cut(self, range_count: int) -> list[list[RunSlice]]:
         """For each range the slices of all runs that are not empty. Ranges are balanced in bytes; some may be empty."""
         ends = [Position(len(run.index), 0) for run in self._runs]
         cuts = [[Position(0, 0)] * len(self._runs)]
-        splitters = [await self._read_splitter(*place) for place in self._choose(range_count)]
-        for splitter in self._in_order(splitters):
-            cuts.append([await self._cut_run(run, splitter) for run in self._runs])
+        splitters = [await self.read_splitter(*place) for place in self._choose(range_count)]
+        for splitter in self.in_order(splitters):
+            cuts.append([await self.cut_run(run, splitter) for run in self._runs])
         cuts.append(ends)
         ranges = [self._slices(start, stop) for start, stop in pairwise(cuts)]
         assert sum(part.raw_bytes for parts in ranges for part in parts) == sum(run.raw_bytes for run in self._runs)
@@ -111,16 +124,20 @@ class Cutter:
         places = [(self._runs[self._order.run_places[i]], int(self._order.blocks[i])) for i in chosen]
         return [(run, block) for run, block in places if run.index.record_counts[block]]
 
-    def _in_order(self, splitters: list[_Splitter]) -> list[_Splitter]:
+    def in_order(self, splitters: list[Splitter]) -> list[Splitter]:
         """Index keys are cut short, so the order of the blocks need not be that of their whole keys."""
-        by_place = sorted(splitters, key=lambda splitter: (splitter.is_whole, splitter.run.number, splitter.block))
+        by_place = sorted(splitters, key=lambda each: (each.is_whole, each.run.number, each.block, each.offset))
         return sorted(by_place, key=lambda splitter: splitter.key, reverse=self._descending)
 
-    async def _read_splitter(self, run: Run, block: int) -> _Splitter:
-        if span_flags(run, block):
-            return _Splitter(run.index.first_key(block), False, run, block)
-        key = await self._with_block(run, block, self._first_key)
-        return _Splitter(key, True, run, block)
+    async def read_splitter(self, run: Run, block: int, offset: int = 0) -> Splitter:
+        """What splits at the record that begins at `offset` of a block."""
+        is_whole = not span_flags(run, block)
+        key = run.index.first_key(block)
+        if is_whole:
+            key = await self._with_block(run, block, lambda payload: self._first_key(payload[offset:]))
+        if self._keep_together is not None:
+            return Splitter(self._keep_together(key), False, run, block, offset)
+        return Splitter(key, is_whole, run, block, offset)
 
     def _first_key(self, payload: memoryview) -> bytes:
         return self._layout.leading_key(payload, len(payload))
@@ -131,11 +148,11 @@ class Cutter:
             await run.load(block, buffer)
             return use(buffer.view[HEADER_BYTES : HEADER_BYTES + int(run.index.raw_lengths[block])])
 
-    async def _cut_run(self, run: Run, splitter: _Splitter) -> Position:
+    async def cut_run(self, run: Run, splitter: Splitter) -> Position:
         """Where the records right of the splitter begin. A run that nobody vouches for is searched even for its own
         splitter: so the records on both sides of every cut have been looked at, and each range looks at its own."""
         if run is splitter.run and splitter.is_whole and run.is_trusted:
-            return Position(splitter.block, 0)
+            return Position(splitter.block, splitter.offset)
         takes_equal = splitter.is_whole and run.number < splitter.run.number
         starts = np.flatnonzero(run.index.record_counts)  # not the later blocks of a span
         low, high = 0, len(starts)

@@ -7,11 +7,11 @@ its managers, spill files are deleted, and the old output stands until the new o
 """
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
-from io_manager import InputFile, IOThreads, OutputFile, StreamOutput, make_output
+from io_manager import InputFile, IOThreads, make_output
 from memory import peak_resident_bytes
 from shuffle.feed import Feed
 from shuffle.means import IO_THREADS, Means, open_means
@@ -21,8 +21,12 @@ from shuffle.options import SortOptions
 from shuffle.plan import SortPlan, make_plan
 from shuffle.report import SortReport
 from shuffle.run_builder import RunBuilder
+from shuffle.sinks import FileTarget, Target
 from shuffle.sorted_file import SortedFileRun
 from shuffle.surroundings import look_around
+
+MakeTarget = Callable[[IOThreads], Target]
+"""Makes what is written, given the threads to write with."""
 
 
 class Watcher(Protocol):
@@ -45,15 +49,16 @@ class NobodyWatches:
 
 async def sort(
     inputs: Sequence[str],
-    output: str,
+    output: str | MakeTarget,
     options: SortOptions,
     *,
     whole_process: bool = False,
     watcher: Watcher | None = None,
 ) -> SortReport:
-    """Sort all records of `inputs` into `output`. Raises what went wrong first, with its cause.
+    """Sort all records of `inputs` into `output`, a file or what a maker makes.
 
-    The budget is for the whole process if `whole_process`, and else for what the job adds to it.
+    Raises what went wrong first, with its cause. The budget is for the whole process if `whole_process`, and else for
+    what the job adds to it.
     """
     async with everything_ended(AsyncExitStack()) as stack:
         return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run(stack)
@@ -109,7 +114,12 @@ async def _open_input(path: str, threads: IOThreads, stack: AsyncExitStack) -> I
 
 class _Job:
     def __init__(
-        self, inputs: Sequence[str], output: str, options: SortOptions, whole_process: bool, watcher: Watcher
+        self,
+        inputs: Sequence[str],
+        output: str | MakeTarget,
+        options: SortOptions,
+        whole_process: bool,
+        watcher: Watcher,
     ) -> None:
         self._inputs = inputs
         self._output = output
@@ -144,9 +154,7 @@ class _Job:
         await self._merge(means, runs, output)
         return await self._finish(means, output, started)
 
-    async def _prepare(
-        self, stack: AsyncExitStack, *, sorted_runs: int | None = None
-    ) -> tuple[Means, OutputFile | StreamOutput]:
+    async def _prepare(self, stack: AsyncExitStack, *, sorted_runs: int | None = None) -> tuple[Means, Target]:
         """Open everything that can be refused before work begins, and plan."""
         options = self._options
         files = IOThreads(IO_THREADS)  # outlive the I/O manager: input and output are closed after it
@@ -158,8 +166,9 @@ class _Job:
         output = await self._open_output(plan, files, stack)
         return await open_means(plan, options, stack), output
 
-    async def _open_output(self, plan: SortPlan, files: IOThreads, stack: AsyncExitStack) -> OutputFile | StreamOutput:
-        output = make_output(self._output, threads=files)
+    async def _open_output(self, plan: SortPlan, files: IOThreads, stack: AsyncExitStack) -> Target:
+        path = self._output
+        output = FileTarget(make_output(path, threads=files)) if isinstance(path, str) else path(files)
         stack.push_async_exit(output)
         expected = None if self._options.one_range else plan.input_bytes
         await output.open(expected)
@@ -180,7 +189,7 @@ class _Job:
     def _ranges_wanted(self, plan: SortPlan) -> int:
         return 1 if self._options.one_range or self._output == "-" else plan.threads
 
-    async def _merge(self, means: Means, runs: list[AnyRun], output: OutputFile | StreamOutput) -> None:
+    async def _merge(self, means: Means, runs: list[AnyRun], output: Target) -> None:
         options, report = self._options, self._report
         order = MergeOrder(options.layout, options.reverse, options.unique, options.limit)
 
@@ -202,7 +211,7 @@ class _Job:
         read, written = self._report.records, self._report.records_written
         assert self._options.one_range or read == written, f"{read} records read, {written} written"
 
-    async def _finish(self, means: Means, output: OutputFile | StreamOutput, started: float) -> SortReport:
+    async def _finish(self, means: Means, output: Target, started: float) -> SortReport:
         report, plan, stats = self._report, means.plan, means.io.stats
         with report.stages["publish"].timed(report.output_bytes):
             await output.publish()

@@ -9,5 +9,9 @@ class RecordFormatError(SortError):
     """The input does not consist of the records it was said to consist of."""
 
 
+class JoinKeyError(SortError, TypeError):
+    """The keys of the two sides of a join cannot be compared."""
+
+
 class NotSortedError(SortError):
     """An input that was said to be in order is not."""

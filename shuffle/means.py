@@ -30,6 +30,10 @@ class Means:
         most = max(2, plan.memory.direct_bytes // plan.block_bytes)
         return BufferPool(self.direct, "spill", buffer_bytes=plan.block_bytes, required=2, maximum=most)
 
+    def block_pool(self, block_bytes: int) -> BufferPool:
+        """Buffers for the blocks of a run that is merged: several may be on their way to disk."""
+        return BufferPool(self.direct, "merge output", buffer_bytes=block_bytes, required=2, maximum=8)
+
 
 async def open_means(plan: SortPlan, options: SortOptions, stack: AsyncExitStack) -> Means:
     """Open all of it, until `stack` ends. Raises what temp directories do."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 
-from io_manager import OutputFile, RunFile, StreamOutput
+from io_manager import RunFile
 from memory import BufferPool
 from shuffle.cuts import BlockOrder, Cutter, RunSlice, order_of_blocks, whole
 from shuffle.means import Means
@@ -19,9 +19,10 @@ from shuffle.merge_heads import MergeOrder
 from shuffle.plan import OUTPUT_BUFFERS_PER_RANGE, READ_AHEAD_BLOCKS
 from shuffle.range_merge import RangeMerge
 from shuffle.runs import FileRun, MemoryRun, Run
-from shuffle.sinks import OutputSink, RunSink, Sink
+from shuffle.sinks import RunSink, Sink, Target
+from shuffle.stored_slice import StoredSlice
 
-AnyRun = RunFile | MemoryRun | Run
+AnyRun = RunFile | StoredSlice | MemoryRun | Run
 
 
 class MergePhase:
@@ -43,34 +44,49 @@ class MergePhase:
             runs[window] = [await self._merge_into_run(runs[window])]
         return runs, ranges, plan.passes
 
-    async def merge_to_output(self, runs: Sequence[AnyRun], output: OutputFile | StreamOutput, *, ranges: int) -> int:
+    async def merge_to_output(self, runs: Sequence[AnyRun], output: Target, *, ranges: int) -> int:
         """Merge all runs into `output`: how many ranges it took."""
         async with AsyncExitStack() as stack:
-            opened = [await self._open(run, number, stack) for number, run in enumerate(runs)]
-            return await self._merge_ranges([run for run in opened if len(run.index)], output, ranges)
+            opened = await self._open_all(runs, stack)
+            return await self._merge_ranges([part for part in opened if len(part.run.index)], output, ranges)
 
-    async def merge_to_sink(self, runs: Sequence[AnyRun], sink: Sink) -> None:
-        """Merge all runs into `sink`, in one range. The runs stay, to be merged again."""
+    async def merge_to_sink(self, runs: Sequence[AnyRun], sink: Sink, *, outputs: BufferPool | None = None) -> int:
+        """Merge all runs into `sink`, in one range: how many records. The runs stay, to be merged again.
+
+        A sink that holds buffers until it is closed brings a pool of its own, `outputs`, closed after it.
+        """
         async with AsyncExitStack() as stack:
-            opened = [await self._open(run, number, stack) for number, run in enumerate(runs)]
-            slices = [whole(run) for run in opened if len(run.index)]
+            opened = await self._open_all(runs, stack)
+            slices = [part for part in opened if len(part.run.index)]
+            if not slices:
+                return 0
             schedule = order_of_blocks([part.run for part in slices], descending=self._order.descending)
-            if slices:
-                merge = self._range_merge(slices, schedule, sink, stack, lambda run: None)
-                await merge.run()
-                await sink.drained()
+            outputs = outputs or stack.enter_context(self._output_pool())
+            merge = self._range_merge(slices, schedule, sink, stack, lambda run: None, outputs=outputs)
+            await merge.run()
+            await sink.drained()
+            return merge.records_written
 
-    async def _open(self, run: AnyRun, number: int, stack: AsyncExitStack) -> Run:
-        if not isinstance(run, RunFile):
-            run.number = number
-            return run
-        return FileRun(number, run, await stack.enter_async_context(await self._means.io.open_run(run)))
+    async def _open_all(self, runs: Sequence[AnyRun], stack: AsyncExitStack) -> list[RunSlice]:
+        """Side by side: each waits for the disk three times, and a partition of a shuffle is hardly longer to read."""
+        async with asyncio.TaskGroup() as tasks:
+            opening = [tasks.create_task(self._open(run, number, stack)) for number, run in enumerate(runs)]
+        return [task.result() for task in opening]
 
-    async def _merge_ranges(self, runs: list[Run], output: OutputFile | StreamOutput, ranges: int) -> int:
-        schedule = order_of_blocks(runs, descending=self._order.descending)
-        parts = await self._cut(runs, schedule, ranges)
+    async def _open(self, run: AnyRun, number: int, stack: AsyncExitStack) -> RunSlice:
+        if isinstance(run, StoredSlice):
+            return await run.open(number, self._means.io, stack)
+        if isinstance(run, RunFile):
+            run = FileRun(number, run, await stack.enter_async_context(await self._means.io.open_run(run)))
+        run.number = number
+        return whole(run)
+
+    async def _merge_ranges(self, opened: list[RunSlice], output: Target, ranges: int) -> int:
+        schedule = order_of_blocks([part.run for part in opened], descending=self._order.descending)
+        parts = await self._cut(opened, schedule, ranges)
         users = Counter(id(part.run) for slices in parts for part in slices)
         merges: list[RangeMerge] = []
+        total_bytes = sum(part.raw_bytes for part in opened)
 
         def note_run_end(run: Run) -> None:
             users[id(run)] -= 1
@@ -82,8 +98,8 @@ class MergePhase:
                 async with asyncio.TaskGroup() as tasks:
                     offset = 0
                     for slices in parts:
-                        sink = OutputSink(output, offset, self._on_written)
-                        merge = self._range_merge(slices, schedule, sink, pools, note_run_end)
+                        sink = output.sink(offset, total_bytes, self._on_written)
+                        merge = self._range_merge(slices, schedule, sink, pools, note_run_end, sink.expect_long)
                         merges.append(merge)
                         tasks.create_task(merge.run())
                         offset += sum(part.raw_bytes for part in slices)
@@ -98,25 +114,27 @@ class MergePhase:
         sink: Sink,
         pools: ExitStack | AsyncExitStack,
         on_run_end: Callable[[Run], None],
+        on_long: Callable[[int, int], None] = lambda position, record_bytes: None,
+        *,
+        outputs: BufferPool | None = None,
     ) -> RangeMerge:
-        plan = self._means.plan
-        outputs = BufferPool(
-            self._means.direct,
-            "merge output",
-            buffer_bytes=plan.output_bytes,
-            required=2,
-            maximum=OUTPUT_BUFFERS_PER_RANGE,
-        )
+        """The merge of `slices`, with its buffers until `pools` ends."""
         return RangeMerge(
             slices,
             schedule,
             self._order,
             sink,
             reads=self._read_pool(len(slices), pools),
-            outputs=pools.enter_context(outputs),
+            outputs=outputs or pools.enter_context(self._output_pool()),
             workers=self._means.workers,
             on_run_end=on_run_end,
+            on_long=on_long,
         )
+
+    def _output_pool(self) -> BufferPool:
+        """Buffers for what goes out of one range."""
+        size_bytes, most = self._means.plan.output_bytes, OUTPUT_BUFFERS_PER_RANGE
+        return BufferPool(self._means.direct, "merge output", buffer_bytes=size_bytes, required=2, maximum=most)
 
     def _read_pool(self, run_count: int, pools: ExitStack | AsyncExitStack) -> BufferPool:
         """A buffer for each run, two for spanning records, and as many as there is room for to read ahead."""
@@ -129,9 +147,10 @@ class MergePhase:
         )
         return pools.enter_context(pool)
 
-    async def _cut(self, runs: list[Run], schedule: BlockOrder, ranges: int) -> list[list[RunSlice]]:
+    async def _cut(self, opened: list[RunSlice], schedule: BlockOrder, ranges: int) -> list[list[RunSlice]]:
         if ranges == 1:
-            return [[whole(run) for run in runs]] if runs else []
+            return [opened] if opened else []
+        assert all(part == whole(part.run) for part in opened), "a part of a run is not cut into ranges"
         with ExitStack() as pools:
             pool = self._read_pool(0, pools)
             cutter = Cutter(schedule, self._order.layout, pool, descending=self._order.descending)
@@ -141,19 +160,16 @@ class MergePhase:
         means = self._means
         order = MergeOrder(self._order.layout, self._order.descending)
         async with AsyncExitStack() as stack:
-            opened = [await self._open(run, number, stack) for number, run in enumerate(runs)]
-            outputs = BufferPool(
-                means.direct, "merge output", buffer_bytes=means.plan.block_bytes, required=2, maximum=8
-            )
-            stack.enter_context(outputs)
+            opened = await self._open_all(runs, stack)
+            outputs = stack.enter_context(means.block_pool(means.plan.block_bytes))
             writer = await stack.enter_async_context(  # after the pool, whose buffers it may hold until it has ended
                 await means.io.create_run(
                     block_bytes=means.plan.block_bytes, expected_bytes=sum(run.raw_bytes for run in runs)
                 )
             )
             merge = RangeMerge(
-                [whole(run) for run in opened],
-                order_of_blocks(opened, descending=order.descending),
+                opened,
+                order_of_blocks([part.run for part in opened], descending=order.descending),
                 order,
                 RunSink(writer, order.layout, self._on_written),
                 reads=self._read_pool(len(opened), stack),
@@ -163,10 +179,10 @@ class MergePhase:
             )
             await merge.run()
             merged = await writer.finish()
-        assert merged.raw_bytes == sum(run.raw_bytes for run in opened), merged
-        for run in opened:
-            if isinstance(run, FileRun):
-                await means.io.delete_run(run.file)
+        assert merged.raw_bytes == sum(part.raw_bytes for part in opened), merged
+        for part in opened:
+            if isinstance(part.run, FileRun):  # and not a slice of a run, of which others want the rest
+                await means.io.delete_run(part.run.file)
         return merged
 
     async def _delete(self, run: FileRun) -> None:

@@ -1,7 +1,7 @@
 """What a caller may choose about a sort. The only place where defaults stand."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,9 @@ class SortOptions:
     disk_bytes_max the most that spill files may take at any time
     threads        workers that sort and merge; all cores if None
     limit          write only the first so many records
+    combine        makes one record of neighbours with equal keys in a sorted buffer, where they need not stay apart:
+                   called with the sorted words, the address of the records, their offsets and the mask of ordinals,
+                   in any thread; puts the words that are left to the front, and returns how many they are
     """
 
     layout: RecordLayout = field(default_factory=lines)
@@ -34,6 +37,7 @@ class SortOptions:
     unique: bool = False
     limit: int | None = None
     sort_kernel: SortKernel = "auto"
+    combine: Callable[..., int] | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:

@@ -28,7 +28,7 @@ from shuffle.merge_heads import MergeHeads, MergeOrder
 from shuffle.run_input import RunInput, shared_key_bytes
 from shuffle.runs import Run, not_in_order
 from shuffle.sinks import Sink
-from shuffle.spans import SpanHeads
+from shuffle.spans import SpanHeads, span_bytes
 
 
 class _Stop(Enum):
@@ -50,7 +50,10 @@ class _Output:
 
 
 class RangeMerge:
-    """Merges `parts`, at least one and none empty, into `sink`. `reads` and `outputs` are pools of its own."""
+    """Merges `parts`, at least one and none empty, into `sink`. `reads` and `outputs` are pools of its own.
+
+    `on_long` is told where a record that is longer than a block begins, and how long it is, before it goes out.
+    """
 
     def __init__(
         self,
@@ -63,8 +66,10 @@ class RangeMerge:
         outputs: BufferPool,
         workers: IOThreads,
         on_run_end: Callable[[Run], None],
+        on_long: Callable[[int, int], None] = lambda position, record_bytes: None,
     ) -> None:
         self._sink = sink
+        self._on_long = on_long
         self._reads = reads
         self._output_pool = outputs
         self._workers = workers
@@ -323,6 +328,8 @@ class RangeMerge:
         is_wanted = not await self._spans.repeats_last(span)
         if self._target is not None:
             self._close_target()
+        if is_wanted:
+            self._on_long(self._bytes_written, span_bytes(*span))
         self._heads.note_span(is_wanted=is_wanted)
         while True:
             flags = each.span_flags()

@@ -11,9 +11,9 @@ import time
 from contextlib import AsyncExitStack
 
 from io_manager import IOManager
-from memory import peak_resident_bytes
+from memory import BufferPool, peak_resident_bytes
 from shuffle.engine import everything_ended, first_error
-from shuffle.means import open_means
+from shuffle.means import Means, open_means
 from shuffle.merge_heads import MergeOrder
 from shuffle.merge_phase import AnyRun, MergePhase
 from shuffle.options import SortOptions
@@ -22,6 +22,7 @@ from shuffle.report import SortReport
 from shuffle.row_feed import RowFeed, Rows
 from shuffle.row_reader import RowReader
 from shuffle.run_builder import RunBuilder
+from shuffle.sinks import Sink
 from shuffle.surroundings import look_around_for_rows
 
 
@@ -65,9 +66,21 @@ class RowJob:
     async def read(self) -> RowReader:
         """All rows in order, once more. The reader before this one must have been closed."""
         assert self._reader is None, "one reader at a time: there is memory for one merge"
-        phase = self._phase()
-        self._reader = RowReader(lambda sink: phase.merge_to_sink(self._runs, sink))
+        self._reader = RowReader(self._merge)
         return self._reader
+
+    async def merge_into(self, sink: Sink, *, outputs: BufferPool | None = None) -> int:
+        """All rows in order into `sink`, as `read` gives them to a reader: how many. `finish` comes first.
+
+        A sink that holds buffers until it is closed brings a pool of its own, `outputs`, closed after it.
+        """
+        assert self._reader is None, "one reader at a time: there is memory for one merge"
+        return await self._merge(sink, outputs)
+
+    @property
+    def means(self) -> Means:
+        """Plan, memory, disk and threads of the job, between `open` and `close`."""
+        return self._means
 
     async def end_reading(self) -> None:
         """Close the reader, if there is one."""
@@ -110,8 +123,15 @@ class RowJob:
         self._runs, _, passes = await self._phase().merge_steps([runs[number] for number in sorted(runs)], ranges=1)
         self._note(builder, passes)
 
+    async def _merge(self, sink: Sink, outputs: BufferPool | None = None) -> int:
+        try:
+            return await self._phase().merge_to_sink(self._runs, sink, outputs=outputs)
+        except BaseExceptionGroup as group:
+            raise first_error(group) from group
+
     def _phase(self) -> MergePhase:
-        order = MergeOrder(self._options.layout, self._options.reverse)
+        options = self._options
+        order = MergeOrder(options.layout, options.reverse, options.unique, options.limit)
         return MergePhase(self._means, order, on_written=lambda size_bytes: None)
 
     def _note(self, builder: RunBuilder, passes: int) -> None:

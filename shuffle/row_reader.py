@@ -26,7 +26,7 @@ class _Filled:
 class RowReader:
     """Reads what `merge` puts into the sink that it is given. One reader for one pass."""
 
-    def __init__(self, merge: Callable[[Sink], Awaitable[None]]) -> None:
+    def __init__(self, merge: Callable[[Sink], Awaitable[object]]) -> None:
         self._filled: deque[_Filled] = deque()
         self._shown: Buffer | None = None
         self._is_closed = False

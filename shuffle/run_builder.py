@@ -168,7 +168,7 @@ class RunBuilder:
 
     def _sort_now(self, buffer: SortBuffer, number: int) -> MemoryRun:
         options = self._means.options
-        buffer.sort(self._sorter, unique=options.unique, limit=options.limit)
+        buffer.sort(self._sorter, unique=options.unique, limit=options.limit, combine=options.combine)
         return MemoryRun(number, buffer, self._means.plan.block_bytes)
 
     def _spill(self, run: MemoryRun) -> Coroutine[None, None, None]:

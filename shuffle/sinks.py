@@ -1,7 +1,8 @@
 """Where merged records go: to their place in the output, or into another run."""
 
 from collections.abc import Callable
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from io_manager import ALIGNMENT, HEADER_BYTES, KEY_BYTES_MAX, BlockFlags, OutputFile, RunWriter, StreamOutput
 from memory import Buffer
@@ -22,6 +23,57 @@ class Sink(Protocol):
         """Return when every buffer has gone home."""
 
 
+class RangeSink(Sink, Protocol):
+    """The sink of one range of the output."""
+
+    def expect_long(self, position: int, record_bytes: int) -> None:
+        """The next blocks are one record, longer than a block, that begins after `position` bytes of the range."""
+
+
+class Target(Protocol):
+    """What a job writes: whole or not at all. Left without `publish`, it takes back what was written."""
+
+    @property
+    def seekable(self) -> bool:
+        """Whether several ranges can be written side by side."""
+
+    async def open(self, expected_bytes: int | None) -> None:
+        """Find out whether it can be written."""
+
+    def sink(self, offset: int, total_bytes: int, on_written: Callable[[int], None]) -> RangeSink:
+        """Takes the range that begins `offset` bytes into the `total_bytes` of all records."""
+
+    async def publish(self) -> None:
+        """Make it durable, and give it its name."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class FileTarget:
+    """One file, or a stream."""
+
+    def __init__(self, output: OutputFile | StreamOutput) -> None:
+        self._output = output
+        self.seekable = output.seekable
+        self.open, self.publish = output.open, output.publish
+
+    def sink(self, offset: int, total_bytes: int, on_written: Callable[[int], None]) -> "OutputSink":
+        """Writes a range at its offset."""
+        return OutputSink(self._output, offset, on_written)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._output.__aexit__(kind, error, trace)
+
+
 class OutputSink:
     """One range of the output, written from `offset` on.
 
@@ -35,6 +87,9 @@ class OutputSink:
 
     def window(self, position: int, buffer_bytes: int) -> tuple[int, int]:
         return (self._start + position) % ALIGNMENT, buffer_bytes - SLACK_BYTES
+
+    def expect_long(self, position: int, record_bytes: int) -> None:
+        """One block of it is as good as any other."""
 
     async def put(self, buffer: Buffer, length: int, records: int, flags: int) -> None:
         start = self._offset % ALIGNMENT

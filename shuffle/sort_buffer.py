@@ -11,6 +11,7 @@ A line that is longer than the whole buffer leaves it full with no record in it:
 """
 
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt
 
@@ -173,8 +174,13 @@ class SortBuffer:
 
     # --- sorting
 
-    def sort(self, sorter: WordSorter, *, unique: bool, limit: int | None) -> None:
-        """Put the records in order; keep the first of equal keys if `unique`, and the first `limit` of all."""
+    def sort(
+        self, sorter: WordSorter, *, unique: bool, limit: int | None, combine: Callable[..., int] | None = None
+    ) -> None:
+        """Put the records in order; keep the first of equal keys if `unique`, and the first `limit` of all.
+
+        Equal keys are made one record by `combine`, if it is given (`SortOptions`).
+        """
         self._words = self._place_words()
         if not self.record_count:
             return
@@ -187,6 +193,8 @@ class SortBuffer:
         sort.refine_words(self._words, *keys, self._inverted, ordinal_bits, skip, sorter.scratch(), stack)
         if unique:
             self._words = self._words[: sort.drop_equal(self._words, *keys, self._mask)]
+        if combine is not None:
+            self._words = self._words[: combine(self._words, self._address, self._offsets, self._mask)]
         self._words = self._words[:limit]
         self.is_in_input_order = order == sort.ASCENDING and self._is_identity()
 

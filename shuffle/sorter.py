@@ -137,6 +137,7 @@ class Sorter(Generic[T]):
                 yield batch
 
     def _next(self, parts: Iterator[list[T]]) -> list[T] | None:
+        self._check_open()  # what the parts are made of is given back when a sorter is closed
         with self._closed_on_error():
             return next(parts, None)
 

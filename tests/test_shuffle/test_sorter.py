@@ -374,6 +374,15 @@ def test_too_little_memory_says_the_floor() -> None:
         list(shuffle.sort([1, 2], memory="1MiB"))
 
 
+def test_closed_while_it_is_read() -> None:
+    result = shuffle.sort(range(100_000, 0, -1), memory="64MiB")
+    iterator = iter(result)
+    assert next(iterator) == 1
+    result.close()
+    with pytest.raises(ValueError, match="is closed"):
+        list(iterator)
+
+
 def test_dropped_is_closed() -> None:
     with tiny.machine(managed_bytes=SMALL) as machine:
         result = shuffle.sort(range(20_000, 0, -1), temp_dirs=[str(machine.temp_dir)])

@@ -1,0 +1,111 @@
+"""A job on an event loop, for plain Python: its thread, its end, and nothing left behind if nobody ends it.
+
+caller's thread                     engine thread
+methods of a session ── call ─────> job
+"""
+
+import atexit
+import os
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, Generic, Protocol, TypeVar
+
+from shuffle.engine_thread import EngineThread
+from shuffle.row_reader import RowReader
+
+T = TypeVar("T")
+
+
+class Job(Protocol):
+    """What lives on the loop."""
+
+    async def open(self) -> object:
+        """Take what the job needs."""
+
+    async def end_reading(self) -> None:
+        """Close the reader, if there is one. Idempotent."""
+
+    async def close(self) -> None:
+        """Give everything back. Idempotent."""
+
+    def remove_files(self) -> None:
+        """Remove the spill files at once: the process ends."""
+
+
+JobT = TypeVar("JobT", bound=Job)
+
+_open_jobs: dict[Job, int] = {}
+"""Jobs that have not been closed, and the process that opened each."""
+
+
+class JobSession(Generic[JobT]):
+    """For one thread at a time. Whoever drops it has closed it."""
+
+    def __init__(self, job: JobT) -> None:
+        self._thread = EngineThread()
+        self._job = job
+        self._end = weakref.finalize(self, _end, self._thread, job)
+        self._end.atexit = False  # no thread may start any more by then: see _remove_files
+        _open_jobs[job] = os.getpid()
+        self._is_read = False
+        try:
+            self._thread.call(_opened(job))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give back memory, files and threads. Idempotent."""
+        if self._end.detach() is not None:
+            self._thread.call(self._job.close())
+            self._thread.close()
+            _open_jobs.pop(self._job, None)
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._thread.call(work)
+
+    def _check_unread(self) -> None:
+        if self._is_read:
+            raise RuntimeError(
+                "these records are being read already, and there is memory for one reader. Finish or close that "
+                "iterator first, or make a list of what you need twice"
+            )
+
+    def _read(self, open_reader: Callable[[], Coroutine[Any, Any, RowReader]]) -> Iterator[memoryview]:
+        """All that a reader gives; each view is good until the next."""
+        self._check_unread()
+        self._is_read = True
+        try:
+            reader = self._call(open_reader())
+            while (view := self._call(reader.next())) is not None:
+                yield view
+        finally:
+            self._is_read = False
+            if self._end.alive:
+                self._call(self._job.end_reading())
+
+
+async def _opened(job: Job) -> None:
+    opening: Awaitable[object] = job.open()
+    await opening
+
+
+def _end(thread: EngineThread, job: Job) -> None:
+    """Nobody closed the session. It may be the engine's own thread that finds out: it must not wait for itself."""
+    thread.end_with(_closed(job))
+
+
+async def _closed(job: Job) -> None:
+    """Until the last file is gone, the end of the process may have to remove it."""
+    try:
+        await job.close()
+    finally:
+        _open_jobs.pop(job, None)
+
+
+@atexit.register
+def _remove_files() -> None:
+    """The process ends with sessions open: their files go with it. A forked child leaves them to its parent."""
+    for job, process_id in list(_open_jobs.items()):
+        if process_id == os.getpid():
+            job.remove_files()

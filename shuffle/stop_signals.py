@@ -1,0 +1,77 @@
+"""Signals that end a job: the first cancels it, so that it cleans up; those that follow neither hurry nor harm that.
+
+A signal that is ignored stays so (nohup). For the main thread.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+T = TypeVar("T")
+
+
+class Stopped(SystemExit):
+    """A signal ended the job, and everything is cleaned up: the exit status is 128 + its number, as shells have it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+def run_to_end(job: Coroutine[Any, Any, T]) -> T:
+    """Run a job on an event loop of its own, cancelled by the first signal. Raises Stopped."""
+
+    async def cancellable() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        # Not loop.add_signal_handler: what comes late, while the loop closes, would be reported on standard error.
+        with _heeding(lambda: loop.call_soon_threadsafe(task.cancel), stopped_by):
+            return await job
+
+    stopped_by: list[int] = []
+    try:
+        return asyncio.run(cancellable())
+    except BaseException as error:
+        if stopped_by:
+            raise Stopped(stopped_by[0]) from error
+        raise
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """What runs in this thread meanwhile is interrupted by the first signal. Raises Stopped."""
+    stopped_by: list[int] = []
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    try:
+        with _heeding(interrupt, stopped_by):
+            yield
+    except BaseException as error:
+        if stopped_by:
+            raise Stopped(stopped_by[0]) from error
+        raise
+
+
+@contextmanager
+def _heeding(stop: Callable[[], object], stopped_by: list[int]) -> Iterator[None]:
+    """Call `stop` at the first signal, and note all of them. After one, they stay without effect."""
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stopped_by.append(number)
+        if len(stopped_by) == 1:
+            stop()
+
+    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heeded}
+    try:
+        yield
+    finally:
+        if not stopped_by:
+            for number in heeded:
+                signal.signal(number, before[number])
