@@ -1,0 +1,157 @@
+"""The bytes of the index of a map output, as values, and back. No I/O is done here.
+
+    0        header     128 bytes: which run it belongs to, and how many entries follow
+    128      entry 0    200 bytes: where partition 0 begins and ends in the run
+             entry 1 ...
+
+Header and entries have a checksum each, so that a reduce task reads only its own; an entry names its run and its
+partition, so that one in another's place is found out. `docs/SHUFFLE_FORMAT.md` draws the same.
+"""
+
+from struct import Struct
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from io_manager import KEY_BYTES_MAX, RunFile, checksum
+from io_manager.run_format import FormatError
+
+INDEX_VERSION = 1
+INDEX_MAGIC = b"SPILLIDX"
+INDEX_HEADER_BYTES = 128
+BROADCAST = 1
+"""Flag: every partition is all of the run."""
+
+_HEADER = Struct("<8sIIQQQQQQ")
+_CHECKSUM = Struct("<Q")
+_HEADER_CHECKSUM_AT = INDEX_HEADER_BYTES - _CHECKSUM.size
+
+ENTRY = np.dtype(
+    [
+        ("run_id", "<u8"),
+        ("partition", "<u4"),
+        ("start_offset", "<u4"),
+        ("start_block", "<u8"),
+        ("stop_block", "<u8"),
+        ("stop_offset", "<u4"),
+        ("first_key_length", "<u2"),
+        ("last_key_length", "<u2"),
+        ("records", "<u8"),
+        ("raw_bytes", "<u8"),
+        ("index_checksum", "<u8"),
+        ("first_key", "u1", (KEY_BYTES_MAX,)),
+        ("last_key", "u1", (KEY_BYTES_MAX,)),
+        ("checksum", "<u8"),
+    ]
+)
+INDEX_ENTRY_BYTES = ENTRY.itemsize
+_ENTRY_CHECKSUM_AT = INDEX_ENTRY_BYTES - _CHECKSUM.size
+
+
+class IndexHeader(NamedTuple):
+    """What holds for the whole index."""
+
+    flags: int
+    run_id: int
+    partitions: int
+    map_number: int
+    records: int
+    raw_bytes: int
+    block_count: int
+
+
+class Entry(NamedTuple):
+    """One partition of a run; start and stop are places in it: a block, and an offset in its payload."""
+
+    start_block: int
+    start_offset: int
+    stop_block: int
+    stop_offset: int
+    records: int
+    raw_bytes: int
+    index_checksum: int
+    first_key: bytes
+    last_key: bytes
+
+
+def index_bytes(partitions: int) -> int:
+    """Length of the index file."""
+    return INDEX_HEADER_BYTES + partitions * INDEX_ENTRY_BYTES
+
+
+def entry_offset(partition: int) -> int:
+    """Where the entry of a partition stands."""
+    return INDEX_HEADER_BYTES + partition * INDEX_ENTRY_BYTES
+
+
+def pack_index(header: IndexHeader, entries: NDArray[np.void]) -> bytes:
+    """The whole file."""
+    assert len(entries) == header.partitions, (len(entries), header)
+    entries["run_id"] = header.run_id
+    entries["partition"] = np.arange(len(entries))
+    data = bytearray(INDEX_HEADER_BYTES) + entries.tobytes()
+    flags, *numbers = header
+    _HEADER.pack_into(data, 0, INDEX_MAGIC, INDEX_VERSION, flags, *numbers)
+    _CHECKSUM.pack_into(data, _HEADER_CHECKSUM_AT, checksum(memoryview(data)[:_HEADER_CHECKSUM_AT]))
+    view = memoryview(data)
+    for start in range(INDEX_HEADER_BYTES, len(data), INDEX_ENTRY_BYTES):
+        end = start + _ENTRY_CHECKSUM_AT
+        _CHECKSUM.pack_into(data, end, checksum(view[start:end]))
+    return bytes(data)
+
+
+def parse_header(data: bytes, expected: IndexHeader) -> None:
+    """Raises FormatError unless `data` is the header that the writer told of."""
+    magic, version, flags, *numbers = _HEADER.unpack_from(data)
+    _expect(0, "magic", magic, INDEX_MAGIC)
+    _expect(8, "format version", version, INDEX_VERSION)
+    _verify(data, _HEADER_CHECKSUM_AT, "header")
+    for name, found, wanted in zip(IndexHeader._fields, (flags, *numbers), expected, strict=True):
+        _expect(0, f"another index: {name}", found, wanted)
+
+
+def parse_entry(data: bytes, partition: int, run: RunFile) -> Entry:
+    """The entry of `partition`, in which no number is beyond what `run` has. Raises FormatError."""
+    _verify(data, _ENTRY_CHECKSUM_AT, f"entry of partition {partition}")
+    fields: Any = np.frombuffer(data, ENTRY)[0]
+    _expect(0, f"entry of partition {partition}: run id", int(fields["run_id"]), run.run_id)
+    _expect(8, "partition of the entry", int(fields["partition"]), partition)
+    entry = Entry(
+        **{name: int(fields[name]) for name in Entry._fields[:-2]},
+        first_key=_key(fields, "first_key"),
+        last_key=_key(fields, "last_key"),
+    )
+    start, stop = (entry.start_block, entry.start_offset), (entry.stop_block, entry.stop_offset)
+    holds = (
+        start <= stop <= (run.block_count, 0)
+        and max(entry.start_offset, entry.stop_offset) < run.block_bytes
+        and entry.records <= run.record_count
+        and entry.raw_bytes <= run.raw_bytes
+        and (start == stop) == (entry.records == 0) == (entry.raw_bytes == 0)
+    )
+    if not holds:
+        raise FormatError(0, f"entry of partition {partition} goes beyond its run: {entry}")
+    return entry
+
+
+def _key(fields: Any, name: str) -> bytes:
+    length = int(fields[f"{name}_length"])
+    if length > KEY_BYTES_MAX:
+        raise FormatError(0, f"{name} of {length} bytes, at most {KEY_BYTES_MAX} expected")
+    return bytes(fields[name][:length])
+
+
+def _verify(data: bytes, checksum_at: int, name: str) -> None:
+    (found,) = _CHECKSUM.unpack_from(data, checksum_at)
+    expected = checksum(data[:checksum_at])
+    if found != expected:
+        raise FormatError(checksum_at, f"checksum of the {name} is {found:#018x}, its bytes give {expected:#018x}")
+
+
+def _expect(offset: int, name: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise FormatError(offset, f"{name} is {found!r}, expected {expected!r}")
+
+
+assert INDEX_ENTRY_BYTES == 200, "docs/SHUFFLE_FORMAT.md says so"

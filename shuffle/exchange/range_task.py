@@ -1,0 +1,37 @@
+"""Cut the map outputs of a range-partitioned job, once all of them are there: a task of its own, in a slot's memory."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+
+from shuffle.exchange.map_output import MapOutput
+from shuffle.exchange.pair_rows import PairPlan, PairRows
+from shuffle.exchange.partition_reader import PartitionSession
+from shuffle.exchange.partitioners import RangePartitioner
+from shuffle.exchange.slots import Slot
+from shuffle.options import SortOptions
+from shuffle.stored_slice import StoredSlice
+
+Slices = tuple[tuple[StoredSlice, ...], ...]
+"""Of each partition, the parts of map outputs that are not empty."""
+
+
+@dataclass(frozen=True)
+class RangeWork:
+    """What is to be cut, and into how many partitions."""
+
+    outputs: tuple[MapOutput, ...]
+    plan: PairPlan
+
+
+def range_task(slot: Slot, work: RangeWork) -> Slices:
+    """Run it: a task. Raises SpillError kinds."""
+    slot.settle()
+    shape, partitioner = PairRows(work.plan).shape, work.plan.partitioner
+    assert isinstance(partitioner, RangePartitioner), partitioner
+    with slot.reserved("range cuts") as memory_bytes:
+        options = SortOptions(layout=shape.layout, memory_bytes=memory_bytes, temp_dirs=slot.temp_dirs, threads=1)
+        with closing(PartitionSession(options)) as session:
+            cuts = session.cut(work.outputs, work.plan.partitions, partitioner, shape)
+            return tuple(tuple(cuts.slices(number)) for number in range(work.plan.partitions))

@@ -1,0 +1,91 @@
+"""What may be chosen about an operator on Python values, and the options of the sorts that it needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypedDict
+
+from memory import parse_size
+from shuffle.options import Codec, SortOptions
+
+
+class JobChoices(TypedDict, total=False):
+    """Of a call on Python values; everything has a default.
+
+    nulls_last     None behind everything else, where None is a value at all
+    allow_generic  False: an error instead of pickling values of a type that nobody described
+    memory         what the call may add to this process (default: half of what the process may use)
+    temp_dirs      where to spill; default the system's temp directory
+    max_disk       the most that spill files may take
+    threads        workers that sort; default all cores
+    compress       spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
+    """
+
+    nulls_last: bool
+    allow_generic: bool
+    memory: int | str | None
+    temp_dirs: Iterable[str]
+    max_disk: int | str | None
+    threads: int | None
+    compress: Codec
+
+
+class OperatorChoices(JobChoices, total=False):
+    """Of a call on values of one type.
+
+    type_info      a type hint or a TypeInformation; found from the first 1,000 values if not given
+    """
+
+    type_info: Any
+
+
+FORM_CHOICES = ("type_info", "nulls_last", "allow_generic")
+"""Those that say what a record is; the others are about the job."""
+
+
+def form_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """What `choices` say about records."""
+    return {name: choices[name] for name in FORM_CHOICES if name in choices}
+
+
+def job_options(choices: Mapping[str, Any]) -> SortOptions:
+    """What `choices` say about the job. Raises ValueError kinds for what makes no sense, TypeError for other names."""
+    given = {name: value for name, value in choices.items() if name not in FORM_CHOICES}
+    memory, max_disk = given.pop("memory", None), given.pop("max_disk", None)
+    return SortOptions(
+        memory_bytes=None if memory is None else parse_size(memory),
+        disk_bytes_max=None if max_disk is None else parse_size(max_disk),
+        temp_dirs=tuple(map(os.fspath, given.pop("temp_dirs", ()))),
+        **given,
+    )
+
+
+class ArrowStream(Protocol):
+    """Arrow data of any library."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """A capsule with the stream."""
+
+
+Table = ArrowStream | str | os.PathLike[str]
+"""What is a table rather than an iterable of Python values: Arrow data, or the path of a table file."""
+
+
+def is_table(values: object) -> bool:
+    """Whether `values` is a `Table`."""
+    from shuffle.tables import kinds
+
+    return kinds.is_table(values)
+
+
+__all__ = [
+    "FORM_CHOICES",
+    "ArrowStream",
+    "JobChoices",
+    "OperatorChoices",
+    "Table",
+    "form_choices",
+    "is_table",
+    "job_options",
+]
