@@ -1,0 +1,149 @@
+"""Table files, written whole or not at all.
+
+    batches ──rows of one group put together──> Parquet, CSV, Arrow writer ──> partial file ──fsync, rename──> path
+
+The bytes depend on rows and schema only, and not on how the rows came in batches.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from io_manager import IOThreads, OutputFile, StreamOutput, make_output
+from memory import KIB, MIB
+from shuffle.engine_thread import EngineThread
+from shuffle.tables.array_bytes import values_bytes
+from shuffle.tables.kinds import TableFormat, format_of
+from shuffle.tables.table_writers import table_writer
+
+GROUP_BYTES = 4 * MIB
+"""Of a row group of Parquet, or a record batch of Arrow, in memory: about so much, if later rows are as the first."""
+
+GROUP_ROWS_MAX = 128 * KIB
+_MEASURED_ROWS = 256
+"""How many rows, from the first, say how many rows of this table make a group."""
+
+_WRITE_BYTES = 1 * MIB
+
+
+def write_table(
+    path: str | os.PathLike[str], schema: Any, batches: Iterable[Any], *, format: TableFormat | None = None
+) -> int:
+    """Write `batches`, all of `schema`, to a table file that appears whole or not at all: how many rows.
+
+    format   "parquet", "csv", "tsv" or "arrow" (the file format of Arrow IPC); by the suffix of `path` if None
+
+    A path that cannot be replaced, such as a named pipe, is written as it goes. Raises TableError for a column that the
+    format has no room for; OSError kinds, with the cure, where the disk refuses; and what `batches` raises.
+    """
+    kind = format_of(path, format)
+    row_count = 0
+    with FileSink(path) as sink, table_writer(kind, sink, schema, os.fspath(path)) as write:
+        for group in row_groups(batches, schema):
+            write(group)
+            row_count += group.num_rows
+    return row_count
+
+
+class FileSink:
+    """What pyarrow writes to: a partial file that gets its name when the `with` ends well."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._threads = IOThreads(1)
+        self._engine = EngineThread()
+        self._output: OutputFile | StreamOutput = make_output(path, threads=self._threads)
+        self._waiting = bytearray()
+        self._position = 0
+        self.closed = False
+
+    def __enter__(self) -> FileSink:
+        try:
+            self._engine.call(self._output.open())
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            if kind is None:
+                self._send()
+                self._engine.call(self._output.publish())
+        finally:
+            self._end()
+
+    def write(self, data: Any) -> int:
+        """Append bytes. Raises what the disk does."""
+        view = memoryview(data)
+        self._waiting += view
+        if len(self._waiting) >= _WRITE_BYTES:
+            self._send()
+        return view.nbytes
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._position + len(self._waiting)
+
+    def flush(self) -> None:
+        """Nothing to do: what waits is written before the file gets its name."""
+
+    def close(self) -> None:
+        """As pyarrow calls it when it has written the last byte; the file is not there before the `with` ends."""
+
+    def readable(self) -> bool:
+        """For pyarrow, which asks."""
+        return False
+
+    def writable(self) -> bool:
+        """For pyarrow, which asks."""
+        return True
+
+    def seekable(self) -> bool:
+        """For pyarrow, which asks."""
+        return False
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, bytearray()
+        if waiting:
+            self._engine.call(self._output.write(self._position, memoryview(waiting)))
+            self._position += len(waiting)
+
+    def _end(self) -> None:
+        self.closed = True
+        try:
+            self._engine.call(self._output.abandon())
+        finally:
+            self._engine.close()
+            self._threads.close()
+
+
+# --- groups of rows
+
+
+def row_groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
+    """The same rows as tables of one chunk a column and of one number of rows, which the first rows decide."""
+    waiting: list[Any] = []
+    count, wanted = 0, None
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        waiting.append(batch)
+        count += batch.num_rows
+        if wanted is None and count >= _MEASURED_ROWS:
+            wanted = _group_rows(pa.Table.from_batches(waiting, schema).slice(0, _MEASURED_ROWS))
+        while wanted is not None and count >= wanted:
+            table = pa.Table.from_batches(waiting, schema)
+            yield table.slice(0, wanted).combine_chunks()
+            waiting, count = table.slice(wanted).to_batches(), count - wanted
+    if count:
+        yield pa.Table.from_batches(waiting, schema).combine_chunks()
+
+
+def _group_rows(first: Any) -> int:
+    """How many rows make a group if all are like `first`."""
+    size: int = sum(values_bytes(chunk) for column in first.columns for chunk in column.chunks)
+    return min(GROUP_ROWS_MAX, max(1, GROUP_BYTES * int(first.num_rows) // max(1, size)))

@@ -1,0 +1,100 @@
+"""Record batches in, sorted record batches out: a row session with a codec at both ends.
+
+caller's thread                        engine thread
+batch ──encode──> rows ──put─────────> sort, spill
+batch <──decode── rows <──read──────── merge
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, TypedDict
+
+from memory import parse_size
+from serializers import rows as rows_layout
+from shuffle.options import Codec, SortOptions
+from shuffle.report import SortReport
+from shuffle.row_session import RowSession
+from shuffle.tables.table_codec import TableCodec
+from shuffle.tables.table_source import TableSource
+
+
+class TableChoices(TypedDict, total=False):
+    """What may be chosen about every job on tables; everything has a default.
+
+    memory        what the job may add to this process (default: half of what the process may use)
+    temp_dirs     where to spill; default the system's temp directory
+    max_disk      the most that spill files may take
+    threads       workers that sort; default all cores
+    compress      spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
+    """
+
+    memory: int | str | None
+    temp_dirs: Iterable[str | os.PathLike[str]]
+    max_disk: int | str | None
+    threads: int | None
+    compress: Codec
+
+
+def options_of(
+    choices: TableChoices, *, taken_bytes: int = 0, share: int = 1, unique: bool = False, limit: int | None = None
+) -> SortOptions:
+    """Options of one of `share` sessions of a job, beside which `taken_bytes` of memory are taken.
+
+    Raises ValueError for a choice that makes no sense. The layout is still to be set.
+    """
+    memory, max_disk = choices.get("memory"), choices.get("max_disk")
+    return SortOptions(
+        memory_bytes=None if memory is None else max(1, (parse_size(memory) - taken_bytes) // share),
+        disk_bytes_max=None if max_disk is None else parse_size(max_disk) // share,
+        temp_dirs=tuple(os.fspath(each) for each in choices.get("temp_dirs") or ()),
+        threads=choices.get("threads"),
+        compress=choices.get("compress", "none"),
+        unique=unique,
+        limit=limit,
+    )
+
+
+class TableSession:
+    """Sorts batches of the codec's schema. For one thread at a time; close it when done."""
+
+    def __init__(self, codec: TableCodec, options: SortOptions) -> None:
+        self.codec = codec
+        self.report: SortReport | None = None
+        self.record_count = 0
+        self._rows = RowSession(replace(options, layout=rows_layout(codec.key_bytes)))
+
+    def put(self, batch: Any) -> None:
+        """Add the rows of a batch. Raises SerializationError, with record and column, and what the job does."""
+        for rows in self.codec.encode(batch, self.record_count):
+            self._rows.put(rows)
+            self.record_count += rows.count
+
+    def put_all(self, source: TableSource) -> SortReport:
+        """Add all rows of a source, and get ready to be read."""
+        for batch in source.batches():
+            self.put(batch)
+        return self.finish()
+
+    def finish(self) -> SortReport:
+        """No more batches: get ready to be read."""
+        self.report = self._rows.finish()
+        return self.report
+
+    def views(self) -> Generator[memoryview, None, None]:
+        """The sorted rows as they are; each view is good until the next."""
+        yield from self._rows.read()
+
+    def batches(self) -> Iterator[Any]:
+        """The sorted rows as record batches."""
+        first_record = 0
+        for view in self.views():
+            for batch in self.codec.decode(view, first_record):
+                yield batch
+                first_record += batch.num_rows
+
+    def close(self) -> None:
+        """Give back memory, files and threads. Idempotent."""
+        self._rows.close()
