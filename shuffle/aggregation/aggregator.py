@@ -1,0 +1,276 @@
+"""Records in, groups in the order of their keys out, in the memory of one plan.
+
+    lane (a thread) ── hash table ──(full)──> rows with states ──┐
+    lane            ── hash table                                ├──> RowSession ──> GroupScan ──> groups
+                    └─ gives up ────────────> rows of records ───┘
+    nothing ever full: the tables' groups, put in order ──────────────> GroupScan ──> groups
+
+Combining pays where groups are few or come again soon. Whether they do, the first `SAMPLE_RECORDS` tell: if more than
+half of their keys are different, and so many groups are to be expected that the tables cannot hold them, records are
+only sorted from then on. A table that fills with groups of fewer than two records each says the same, later.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory import MemoryConfigurationError, MemoryManager, format_size
+from memory.segment import MIN_SEGMENT_BYTES
+from serializers.columns.pieces import EncodedRows
+from shuffle import plan as plans
+from shuffle.aggregation.group_rows import BufferCombiner, Groups, GroupScan, RowWriter
+from shuffle.aggregation.group_table import ALL_BITS, GroupTable
+from shuffle.aggregation.keys import KeyForm, Keys
+from shuffle.aggregation.lane import Lane
+from shuffle.aggregation.state_plan import StatePlan, ValueColumn, Words, address_of
+from shuffle.kernels.states import gather_words, merge_states
+from shuffle.options import SortOptions
+from shuffle.row_session import RowSession
+from shuffle.surroundings import look_around_for_rows
+
+log = logging.getLogger(__name__)
+
+SAMPLE_RECORDS = 1 << 18
+"""Enough to tell a million groups from fifty million: so many records of 50 million groups repeat 700 keys."""
+
+TABLE_FRACTION = 0.6
+"""Of managed memory, for all tables. The rest is for what does not fit them, or for putting their groups in order."""
+
+GIVE_UP_RATIO = 0.5
+"""Groups for each record from which on a table is not worth its while."""
+
+Combines = Literal["auto", "hash", "sort"]
+"""What is done about equal keys: found by hash, found by sort, or whatever pays."""
+
+
+@dataclass
+class AggregateReport:
+    """What happened. `gave_up` says why nothing was combined any more, if so."""
+
+    records: int = 0
+    groups: int = 0
+    tables_emptied: int = 0
+    spilled_bytes: int = 0
+    gave_up: str | None = None
+    seconds: float = 0.0
+
+
+class Aggregator:
+    """Groups of records by keys of `form`, with states of `plan`.
+
+    options    memory, temp directories and threads, as for a sort of rows; the layout does not matter
+    combines   "hash": tables never give up; "sort": every record is a row with a state, which neighbours are added to
+
+    Raises MemoryConfigurationError if the memory is too small, and what directories do. Close it when done.
+    """
+
+    def __init__(
+        self,
+        form: KeyForm,
+        plan: StatePlan,
+        options: SortOptions,
+        *,
+        combines: Combines = "auto",
+        hash_bits: int = ALL_BITS,
+    ) -> None:
+        self.form = form
+        self.plan = plan
+        self.report = AggregateReport()
+        self.is_raw = self.sorts_states = combines == "sort"
+        self.lock = threading.RLock()
+        self._combines = combines
+        self._hash_bits = hash_bits
+        self._options = replace(options, layout=form.layout, combine=BufferCombiner(form, plan))
+        self._around = look_around_for_rows(self._options)
+        self._sizes = plans.make_plan(self._options, self._around)
+        self._lanes_max = self._sizes.threads
+        self._table_bytes = self._share()
+        self._memory = MemoryManager(self._table_bytes * self._lanes_max, segment_bytes=MIN_SEGMENT_BYTES)
+        self._lanes: list[Lane] = []
+        self._session: RowSession | None = None
+        self._sample: list[tuple[Keys, Sequence[ValueColumn], int]] | None = [] if combines == "auto" else None
+        self._sampled = 0
+        self._is_finished = False
+        self._started = time.perf_counter()
+
+    @property
+    def threads(self) -> int:
+        """How many lanes pay."""
+        return self._lanes_max
+
+    def lane(self) -> Lane:
+        """A way in for one thread."""
+        lane = Lane(self)
+        self._lanes.append(lane)
+        return lane
+
+    def finish(self) -> None:
+        """No more records: let what does not fit the tables be sorted. Idempotent."""
+        if self._is_finished:
+            return
+        self._is_finished = True
+        self._sample = None
+        self.report.records = sum(lane.record_count for lane in self._lanes)
+        if not self.form.key_words and any(lane.table for lane in self._lanes):
+            self._open_session()
+        if self._session is not None:
+            for lane in self._lanes:
+                lane.empty_table(is_last=True)
+            self.report.spilled_bytes = self._session.finish().spilled_bytes
+        self.report.seconds = time.perf_counter() - self._started
+
+    def groups(self) -> Iterator[Groups]:
+        """All groups in order but that without a key, some thousand at a time; each lot is good until the next.
+
+        Once more each time it is called, one after the other.
+        """
+        self.finish()
+        self.report.groups = 0
+        views = self._views_of_tables() if self._session is None else self._session.read()
+        for groups in GroupScan(self.form, self.plan).scan(views):
+            self.report.groups += len(groups)
+            yield groups
+
+    def null_state(self) -> Words | None:
+        """The state of the records without a key; None if there were none."""
+        found = [lane for lane in self._lanes if lane.has_nulls]
+        if not found:
+            return None
+        state = self.plan.template.copy()
+        sources = np.array([address_of(lane.nulls) for lane in found], np.uint64)
+        merge_states(self.plan.program(), np.full(len(found), address_of(state), np.uint64), sources)
+        return state
+
+    def close(self) -> None:
+        """Give back memory, files and threads. Idempotent."""
+        for lane in self._lanes:
+            lane.release()
+        self._sample = None
+        if self._session is not None:
+            self._session.close()
+        self._memory.shutdown()
+
+    # --- for lanes
+
+    def make_table(self, nulls: Words) -> GroupTable:
+        """An empty table."""
+        extent = self._memory.allocate_extent("group table", self._table_bytes)
+        return GroupTable(extent, self.form, self.plan, nulls, hash_bits=self._hash_bits)
+
+    def takes_sample(self, lane: Lane, keys: Keys, columns: Sequence[ValueColumn], first_record: int) -> bool:
+        """While the sample is taken: whether these records went into it."""
+        if self._sample is None:
+            return False
+        with self.lock:
+            if self._sample is None:
+                return False
+            first = self._lanes[0]
+            first.combine(keys, columns, first_record)
+            self._sample.append((keys, columns, first_record))
+            self._sampled += len(keys)
+            if self.report.tables_emptied:  # what is in the table is no sample any more
+                self._sample = None
+            elif self._sampled >= SAMPLE_RECORDS:
+                self._judge_sample(first, self._sample)
+                self._sample = None  # last: until then nobody else touches the first table
+            return True
+
+    def note_full(self, lane: Lane) -> None:
+        """A table is full: empty it, and judge whether it was worth it."""
+        with self.lock:
+            groups, records = len(lane.groups()), lane.records_in_table
+            self._open_session()
+            lane.empty_table()
+            self.report.tables_emptied += 1
+            if self._combines == "auto" and groups > GIVE_UP_RATIO * records:
+                self._give_up(f"{records:,} records had {groups:,} different keys")
+
+    def put_rows_of(self, rows: Iterator[EncodedRows]) -> None:
+        """Let rows be sorted."""
+        for some in rows:
+            with self.lock:
+                self._open_session()
+                assert self._session is not None
+                self._session.put(some)
+
+    # --- inside
+
+    def _share(self) -> int:
+        """What the table of one lane may take; the session beside it must still be able to work."""
+        managed = self._sizes.memory.managed_bytes
+        most = min(int(managed * TABLE_FRACTION), managed - 2 * plans.EXTENT_BYTES_MIN)
+        table_bytes = most // self._lanes_max // MIN_SEGMENT_BYTES * MIN_SEGMENT_BYTES
+        if table_bytes < GroupTable.bytes_min(self.plan):
+            raise MemoryConfigurationError(
+                f"too little memory to aggregate: {format_size(managed)} are left for hash tables and a sort, and "
+                f"states of {self.plan.state_bytes} bytes need more. Give 16 MiB more, or ask for fewer aggregates."
+            )
+        return table_bytes
+
+    def _judge_sample(self, lane: Lane, sample: list[tuple[Keys, Sequence[ValueColumn], int]]) -> None:
+        groups = len(lane.groups())
+        expected = expected_groups(groups, self._sampled)
+        room = lane.groups().groups_max()  # any lane may meet every group
+        if groups <= GIVE_UP_RATIO * self._sampled or expected * 0.8 <= room:
+            return
+        self._give_up(
+            f"the first {self._sampled:,} records had {groups:,} different keys, so about {expected:,.0f} are expected"
+        )
+        lane.forget()
+        for each in sample:
+            lane.pass_on(*each)
+
+    def _give_up(self, why: str) -> None:
+        self.is_raw = True
+        self.report.gave_up = f"combining would not pay: {why}. Records are only sorted"
+        log.info("%s", self.report.gave_up)
+
+    def _open_session(self) -> None:
+        if self._session is not None:
+            return
+        taken = sum(lane.table_bytes for lane in self._lanes)
+        if not self.is_raw:
+            taken = max(taken, self._table_bytes * self._lanes_max)
+        options = replace(self._options, memory_bytes=self._around.memory_bytes - taken)
+        if self.is_raw and not self.sorts_states and not any(lane.table for lane in self._lanes):
+            options = replace(options, combine=None)  # no row has a state that could be added to another
+        self._session = RowSession(options)
+
+    def _views_of_tables(self) -> Iterator[memoryview]:
+        """The groups of all tables in order, as rows."""
+        tables = [lane.table for lane in self._lanes if lane.table is not None]
+        if not tables:
+            return
+        entries = np.concatenate([table.entries() for table in tables])
+        entries = entries[_order(entries, self.form.key_words)]
+        writer = RowWriter(self.form, self.plan)
+        for rows in writer.rows_of_entries(tables[0], entries):
+            yield rows.rows
+
+
+def _order(entries: Words, key_words: int) -> NDArray[np.intp]:
+    """The order of entries by their keys."""
+    words = np.empty((key_words, len(entries)), np.uint64)
+    for word in range(key_words):
+        gather_words(entries, 8 * word, words[word])
+    return np.argsort(words[0]) if key_words == 1 else np.lexsort(words[::-1])
+
+
+def expected_groups(groups: int, records: int) -> float:
+    """How many groups there are, if the first `records`, drawn evenly, hit so many of them: n = D (1 - exp(-r / D))."""
+    low, high = float(groups), 1e15
+    while high - low > 1 + low / 1000:
+        middle = (low * high) ** 0.5
+        if middle * -np.expm1(-records / middle) < groups:
+            low = middle
+        else:
+            high = middle
+    return low
