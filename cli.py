@@ -7,30 +7,29 @@ standard error.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import gc
+import importlib
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from shuffle import SortOptions, SortReport
+    from shuffle.partitioned.shuffle_file import Shuffled
 
-T = TypeVar("T")
 Command = Callable[..., Any]
 
 OK, NOT_IN_ORDER, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 _START = "SPILLWAY_START"
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _CURES = {
     errno.ENOENT: "Check the name.",
@@ -43,18 +42,11 @@ _CURES = {
 }
 
 
-class Stopped(Exception):
-    """A signal ended the job, and everything is cleaned up."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def main() -> None:
     """The installed command: run, and turn what went wrong into one line and an exit status."""
     os.environ.setdefault(_START, "first")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads for matrices nobody multiplies
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # the others keep 40 MiB of what they have freed
     status = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # reported by run(), or nobody is there to read the report
@@ -79,8 +71,8 @@ def run(arguments: list[str]) -> int:
         return complain(f"{error.format_message().rstrip('.')}. Try: {command} --help")
     except click.ClickException as error:
         return complain(error.format_message())
-    except Stopped as stopped:
-        return 128 + stopped.number
+    except SystemExit as stopped:  # by a signal
+        return int(stopped.code or OK)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
@@ -104,8 +96,13 @@ def describe(error: Exception) -> str:
 def complain(text: str) -> int:
     """Say what is wrong in one line, with control characters made visible: names of files may hold any."""
     sentence = text.strip().partition("\n  ")[0]  # without the table that some errors add
-    print("spillway: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence), file=sys.stderr)
+    print("spillway: " + visible(sentence), file=sys.stderr)
     return ERROR
+
+
+def visible(text: str) -> str:
+    """The same in one line, whatever characters are in it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def record_options(command: Command) -> Command:
@@ -219,6 +216,58 @@ def merge(paths: tuple[str, ...], output: str | None, stats: str | None, progres
     _report(_run_job("merge", list(paths), output, options, progress), stats)
 
 
+def table_options(command: Command) -> Command:
+    """Which records go together, and what of them is wanted."""
+    for option in reversed(
+        (
+            click.option("--partitions", type=int, required=True, metavar="N", help="How many files: 1 to 10,000."),
+            click.option(
+                "--partitioner",
+                type=click.Choice(["range", "hash", "round-robin"]),
+                help="Default: range for lines and fixed-length records, hash for tables.",
+            ),
+            click.option("--by", metavar="COLUMNS", callback=listed, help="Of a table: which rows go together."),
+            click.option("--sort-by", metavar="COLUMNS", callback=listed, help='Order among those, like "-amount".'),
+            click.option(
+                "--agg",
+                "aggregates",
+                metavar="LIST",
+                callback=listed,
+                help='One row for each group instead, like "sum:amount,count".',
+            ),
+            click.option("--format", metavar="FORMAT", help="lines, fixed, parquet, csv, tsv or arrow; else by name."),
+            click.option("--output-format", metavar="FORMAT", help="Of tables; default that of the input."),
+            click.option("--overwrite", is_flag=True, help="Replace OUTPUT_DIR if a shuffle wrote it."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def listed(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[str]:
+    """What is written with commas between."""
+    return [] if text is None else [part.strip() for part in text.split(",")]
+
+
+@spillway.command()
+@click.argument("paths", nargs=-1, required=True, metavar="INPUT... OUTPUT_DIR")
+@table_options
+@report_options
+@job_options
+@record_options
+def shuffle(paths: tuple[str, ...], output: str | None, stats: str | None, progress: bool | None, **given: Any) -> None:
+    """Write INPUT into a new directory: a sorted file for each partition, and a manifest that `verify` reads.
+
+    By range, the files one behind another are what `sort` would write. By hash, equal keys go to the same file.
+    """
+    *inputs, directory = paths if output is None else (*paths, output)
+    if not inputs:
+        raise click.UsageError("give INPUT and OUTPUT_DIR")
+    names = ("partitions", "partitioner", "by", "sort_by", "aggregates", "format", "output_format", "overwrite")
+    asked = {name: given.pop(name) for name in names}
+    _report(_shuffle(inputs, directory, _options(given), asked, progress), stats)
+
+
 @spillway.command()
 @click.argument("paths", nargs=-1, required=True, metavar="INPUT...")
 @job_options
@@ -226,7 +275,9 @@ def merge(paths: tuple[str, ...], output: str | None, stats: str | None, progres
 def explain(paths: tuple[str, ...], **given: Any) -> None:
     """Say what a sort of INPUT would do, and do nothing."""
     options = _options(given)
-    plan = _run_to_end(load_engine().plan_for(list(paths), options, whole_process=True))
+    from shuffle.stop_signals import run_to_end
+
+    plan = run_to_end(load_engine().plan_for(list(paths), options, whole_process=True))
     click.echo(f"{'records':<8}{options.layout.describe()}")
     click.echo(plan.describe())
 
@@ -252,14 +303,20 @@ def check(path: str, memory: str | None, **given: Any) -> int:
 
 
 @spillway.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT... OUTPUT")
+@click.argument("inputs", nargs=-1, required=True, metavar="[INPUT...] OUTPUT")
 @click.option("-S", "--memory", metavar="SIZE", help="The most that two neighbouring records may take, twice.")
 @record_options
 def verify(inputs: tuple[str, ...], memory: str | None, **given: Any) -> int:
-    """Exit with 0 if OUTPUT is in order and holds the very records of INPUT, and with 1 if not."""
+    """Exit with 0 if OUTPUT is in order and holds the very records of INPUT, and with 1 if not.
+
+    A directory that a shuffle wrote is compared with its manifest, and with INPUT if that is given: 1 if records are
+    not in order, 2 if anything else is wrong.
+    """
+    options = _options({**given, "memory": memory})
+    if Path(inputs[-1]).is_dir():
+        return _verify_directory(inputs[-1], inputs[:-1], options)
     if len(inputs) < 2:
         raise click.UsageError("give INPUT and OUTPUT")
-    options = _options({**given, "memory": memory})
     from shuffle.verify import verify_files
 
     result = verify_files(
@@ -275,6 +332,21 @@ def verify(inputs: tuple[str, ...], memory: str | None, **given: Any) -> int:
     if result.ok:
         click.echo(f"verified: {result.output.describe()}")
     return OK if result.ok else NOT_IN_ORDER
+
+
+def _verify_directory(directory: str, inputs: tuple[str, ...], options: SortOptions) -> int:
+    from shuffle import SortOptions
+    from shuffle.partitioned.verification import verify_directory
+
+    if replace(options, memory_bytes=None) != SortOptions():
+        raise click.UsageError("a manifest says what records are and how they are ordered: leave such options out")
+    result = verify_directory(directory, inputs, memory_bytes=_memory_bytes(options))
+    for problem in result.problems:
+        click.echo(visible(problem.text), err=True)
+    if result.problems:
+        return NOT_IN_ORDER if all(problem.is_order for problem in result.problems) else ERROR
+    click.echo(f"verified: {result.describe()}")
+    return OK
 
 
 @spillway.command()
@@ -324,13 +396,16 @@ def gen(
 @spillway.command()
 def warmup() -> None:
     """Compile the kernels for this machine, so that no job has to."""
+    import pkgutil
     import time
 
     started = time.perf_counter()
     from serializers.kernel_cache import cache_directory
-    from shuffle import engine, record_form, verify
+    from shuffle import engine, kernels, record_form, verify
 
     assert engine and record_form and verify
+    for module in pkgutil.iter_modules(kernels.__path__, f"{kernels.__name__}."):
+        importlib.import_module(module.name)
     click.echo(f"kernels are ready in {cache_directory()} ({time.perf_counter() - started:.1f} s)", err=True)
 
 
@@ -374,15 +449,37 @@ def _memory_bytes(options: SortOptions) -> int:
 
 def _run_job(verb: str, inputs: list[str], output: str, options: SortOptions, progress: bool | None) -> SortReport:
     engine = load_engine()
+    from shuffle.stop_signals import run_to_end
+
     job = {"sort": engine.sort, "merge": engine.merge}[verb]
     watcher = _progress_bar() if progress or (progress is None and sys.stderr.isatty()) else None
     with watcher or nullcontext():
-        report: SortReport = _run_to_end(job(inputs, output, options, whole_process=True, watcher=watcher))
+        report: SortReport = run_to_end(job(inputs, output, options, whole_process=True, watcher=watcher))
     return report
 
 
-def load_engine() -> ModuleType:
-    """Import the engine with the garbage collector at rest, which would go 20 times through what is there to stay.
+def _shuffle(
+    inputs: list[str], directory: str, options: SortOptions, asked: dict[str, Any], progress: bool | None
+) -> Shuffled:
+    load_engine("shuffle.partitioned.shuffle_file")
+    from shuffle.partitioned import shuffle_file
+    from shuffle.partitioned.request import make_request
+    from shuffle.stop_signals import run_to_end, stoppable
+
+    request = make_request(inputs, directory, options, **asked)
+    load_engine(*request.modules)
+    watcher = _progress_bar() if progress or (progress is None and sys.stderr.isatty()) else None
+    with watcher or nullcontext():
+        if not request.is_streamed:
+            job = shuffle_file.shuffle_by_range(request, options, whole_process=True, watcher=watcher)
+            return run_to_end(job)
+        with stoppable():
+            return shuffle_file.shuffle_now(request, options, whole_process=True, watcher=watcher)
+
+
+def load_engine(*further: str) -> ModuleType:
+    """Import the engine, and `further` modules, with the garbage collector at rest, which would go 20 times through
+    what is there to stay.
 
     Compiling the kernels takes more memory than many a budget allows, so the process that had to do it starts over.
     """
@@ -390,6 +487,8 @@ def load_engine() -> ModuleType:
     from serializers.kernel_cache import has_compiled
     from shuffle import engine
 
+    for name in further:
+        importlib.import_module(name)
     if has_compiled() and os.environ.get(_START) == "first":
         os.environ[_START] = "again"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -404,41 +503,7 @@ def _progress_bar() -> Any:
     return ProgressBar()
 
 
-def _run_to_end(job: Coroutine[Any, Any, T]) -> T:
-    """Run a job. The first signal cancels it, so that it cleans up; those that follow can neither hurry nor harm that.
-
-    A signal that is ignored stays so (nohup). Raises Stopped.
-    """
-    stopped_by: list[int] = []
-
-    async def cancellable() -> T:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-
-        def stop(number: int, _frame: Any) -> None:
-            if not stopped_by:
-                loop.call_soon_threadsafe(task.cancel)
-            stopped_by.append(number)
-
-        # Not loop.add_signal_handler: what comes late, while the loop closes, would be reported on standard error.
-        heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-        before = {number: signal.signal(number, stop) for number in heeded}
-        try:
-            return await job
-        finally:
-            if not stopped_by:
-                for number in heeded:
-                    signal.signal(number, before[number])
-
-    try:
-        return asyncio.run(cancellable())
-    except BaseException as error:
-        if stopped_by:
-            raise Stopped(stopped_by[0]) from error
-        raise
-
-
-def _report(report: SortReport, stats: str | None) -> None:
+def _report(report: SortReport | Shuffled, stats: str | None) -> None:
     if stats is not None:
         Path(stats).write_text(json.dumps(report.as_dict(), indent=2) + "\n")
     if sys.stderr.isatty():

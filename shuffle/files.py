@@ -6,12 +6,15 @@ The engine, and with it numba, is imported at the first call, so that `import sh
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from serializers import RecordLayout, fixed, lines
 from shuffle.engine_thread import EngineThread
 from shuffle.options import Codec, PathLike, SortKernel, SortOptions, path_names, read_options
 from shuffle.report import SortReport
+
+if TYPE_CHECKING:
+    from shuffle.partitioned.shuffle_file import Shuffled
 
 _LAYOUT_CHOICES = ("record_bytes", "key_offset", "key_bytes", "delimiter")
 
@@ -78,6 +81,58 @@ def merge_files(inputs: Sequence[PathLike], output: PathLike, **choices: Unpack[
     return _run(lambda: engine.merge(names, os.fspath(output), options))
 
 
+def shuffle_file(
+    inputs: PathLike | Sequence[PathLike],
+    output_dir: PathLike,
+    *,
+    partitions: int,
+    partitioner: str | None = None,
+    by: str | Sequence[str] = (),
+    sort_by: str | Sequence[str] = (),
+    aggregates: str | Sequence[str] = (),
+    format: str | None = None,
+    output_format: str | None = None,
+    overwrite: bool = False,
+    **choices: Unpack[Choices],
+) -> "Shuffled":
+    """Shuffle one or more files into a directory: a sorted file for each partition, and a manifest.
+
+    partitions     how many files, 1 to 10,000; some may be empty
+    partitioner    "range": the files one behind another are what `sort_file` would write, cut into equal parts
+                   "hash": equal keys go to one file, the same on every machine
+                   "round-robin": record i goes to file i modulo `partitions`
+                   default: "range" for lines and records of one length, "hash" for tables
+    by, sort_by    of a table: columns that say where a row goes, and further ones to order by: "-amount" descends
+    aggregates     of a table: one row for each group of equal `by`, with "count", "sum:amount", "min:amount", ...
+    format         "lines", "fixed", "parquet", "csv", "tsv", "arrow"; if None, by the suffixes of the inputs, or `by`
+    output_format  of a table; default that of the input
+    overwrite      replace an output that is there; nothing but an output of a shuffle is ever replaced
+
+    and `Choices`, but for `unique` and `limit`. The directory appears whole or not at all. Raises ShuffleError for what
+    cannot be asked for, and what `sort_file` does.
+    """
+    options = make_options(**choices)
+    from shuffle.partitioned.request import make_request
+    from shuffle.partitioned.shuffle_file import shuffle_by_range, shuffle_now
+
+    request = make_request(
+        _inputs(inputs),
+        os.fspath(output_dir),
+        options,
+        partitions=partitions,
+        partitioner=partitioner,
+        by=_listed(by),
+        sort_by=_listed(sort_by),
+        aggregates=_listed(aggregates),
+        format=format,
+        output_format=output_format,
+        overwrite=overwrite,
+    )
+    if request.is_streamed:
+        return shuffle_now(request, options)
+    return _run(lambda: shuffle_by_range(request, options))
+
+
 def make_options(**choices: Unpack[Choices]) -> SortOptions:
     """The same choices, read and checked. Raises LayoutError, SizeError, ValueError."""
     given: dict[str, Any] = dict(choices)
@@ -104,6 +159,10 @@ def _inputs(inputs: PathLike | Sequence[PathLike]) -> list[str]:
     if not names:
         raise ValueError("no input was named: give at least one file")
     return names
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _run(job: Callable[[], Coroutine[Any, Any, T]]) -> T:

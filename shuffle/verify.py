@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,8 @@ WINDOW_BYTES = 4 << 20
 # What vectors read past the end, and a delimiter for a last line without one.
 _RESERVED_BYTES = SLACK_BYTES + 1
 _ONES = (1 << 64) - 1
-_FINGERPRINTS = 1 << 128  # how many there are
+FINGERPRINTS = 1 << 128
+"""How many there are: sums of them are taken modulo this."""
 
 
 class VerifyError(ValueError):
@@ -100,23 +102,17 @@ class VerifyResult:
 class _Window:
     """Consecutive bytes of a stream, from the last record walked on, in memory with slack behind it."""
 
-    def __init__(self, name: str, memory_bytes: int) -> None:
-        self._name = name
+    def __init__(self, memory_bytes: int) -> None:
+        self.name = ""
         self._memory_bytes = memory_bytes
         self.capacity = min(WINDOW_BYTES, memory_bytes - _RESERVED_BYTES)
         if self.capacity < SLACK_BYTES:
-            raise RecordTooLargeError(
-                f"{name}: {format_size(memory_bytes)} is too little to check anything in; raise --memory"
-            )
+            raise RecordTooLargeError(f"{format_size(memory_bytes)} is too little to check anything in; raise --memory")
         self._map = _private_map(self.capacity + _RESERVED_BYTES)
         self.filled = 0
 
-    def __enter__(self) -> "_Window":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Give the memory back."""
         self._map.close()
 
     @property
@@ -131,15 +127,20 @@ class _Window:
                 with view[self.filled : self.capacity] as room:
                     read_bytes = stream.readinto(room)
                 if read_bytes is None:
-                    raise BlockingIOError(f"{self._name}: is non-blocking, and has nothing to read yet")
+                    raise BlockingIOError(f"{self.name}: is non-blocking, and has nothing to read yet")
                 if not read_bytes:
                     return True
                 self.filled += read_bytes
         return False
 
-    def end_line(self, delimiter: int) -> None:
-        """Put a delimiter after the last byte, if there is a last byte and it is not one."""
-        if self.filled and self._map[self.filled - 1] != delimiter:
+    def leading_key(self, layout: RecordLayout, length: int, limit: int) -> bytes:
+        """At most `limit` bytes of the key of the record that the window begins with, `length` bytes."""
+        with memoryview(self._map) as view, view[:length] as record:
+            return layout.leading_key(record, limit)
+
+    def end_line(self, delimiter: int, position: int) -> None:
+        """Put a delimiter after the last byte, if there is one from `position` on and it is not one."""
+        if self.filled > position and self._map[self.filled - 1] != delimiter:
             self._map[self.filled] = delimiter
             self.filled += 1
 
@@ -154,41 +155,78 @@ class _Window:
         capacity = min(2 * self.capacity, self._memory_bytes - _RESERVED_BYTES)
         if capacity <= self.capacity:
             raise RecordTooLargeError(
-                f"{self._name}: record {record} and the one before it do not fit in "
+                f"{self.name}: record {record} and the one before it do not fit in "
                 f"{format_size(self._memory_bytes)} together; raise --memory"
             )
         self._map = _resized(self._map, capacity + _RESERVED_BYTES, self.filled)
         self.capacity = capacity
 
 
+class Checker:
+    """Reads one source after another, as if they were one: the first record of each must follow the last one before.
+
+    `reverse` wants keys descending, `unique` takes an equal neighbour for a disorder. Holds at most `memory_bytes`.
+    """
+
+    def __init__(self, layout: RecordLayout, *, reverse: bool = False, unique: bool = False, memory_bytes: int) -> None:
+        self._layout = layout
+        self._shape = layout_words(layout, reverse=reverse, unique=unique)
+        self._state = np.zeros(kernel.STATE_WORDS, np.uint64)
+        self._window = _Window(memory_bytes)
+        self._position = 0  # in the window, of the first record not walked yet; the one before it, if any, begins there
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._window.close()
+
+    def restart(self) -> None:
+        """Whatever is read next need not follow what was read before."""
+        self._window.drop(self._window.filled)
+        self._position = 0
+
+    def last_key(self, limit: int) -> bytes | None:
+        """At most `limit` bytes of the key of the last record that was read; None if there is none."""
+        return self._window.leading_key(self._layout, self._position, limit) if self._position else None
+
+    def check(self, source: Source) -> CheckResult:
+        """Read `source` once. Raises RecordTooLargeError, PartialRecordError, and OSError as the system gives it."""
+        started = time.perf_counter()
+        before = self._state.copy()
+        self._state[kernel.DISORDERS] = 0  # with it, the first of them is forgotten
+        self._window.name = "standard input" if source in ("-", 0) else str(source)
+        with _open(source) as stream:
+            self._walk(stream, int(before[kernel.RECORDS]))
+        if self._window.filled > self._position:
+            size_bytes = int(self._state[kernel.BYTES] - before[kernel.BYTES]) + self._window.filled - self._position
+            raise _partial_record(self._window.name, self._layout, size_bytes)
+        return _result(before, self._state, time.perf_counter() - started)
+
+    def _walk(self, stream: io.RawIOBase, records_before: int) -> None:
+        window, at_end = self._window, False
+        while not at_end:
+            at_end = window.fill(stream)
+            if at_end and self._layout.is_lines:
+                window.end_line(self._layout.delimiter, self._position)
+            base = window.address
+            previous, following = kernel.verify_records(
+                base, base + self._position, base + window.filled, self._shape, self._state
+            )
+            self._position = following - previous
+            window.drop(previous - base)
+            if not at_end and window.filled == window.capacity:
+                window.grow(int(self._state[kernel.RECORDS]) - records_before + 1)
+
+
 def check_file(
     source: Source, layout: RecordLayout, *, reverse: bool = False, unique: bool = False, memory_bytes: int
 ) -> CheckResult:
-    """Read `source` once: its records, their fingerprint, and whether their keys ascend.
-
-    `reverse` wants them descending, `unique` takes an equal neighbour for a disorder. Holds at most
-    `memory_bytes`. Raises RecordTooLargeError, PartialRecordError, and OSError as the system gives it.
-    """
-    started = time.perf_counter()
-    shape = _layout_words(layout, reverse=reverse, unique=unique)
-    state = np.zeros(kernel.STATE_WORDS, np.uint64)
-    name = "standard input" if source in ("-", 0) else str(source)
-    with _open(source) as stream, _Window(name, memory_bytes) as window:
-        position = 0  # of the first record not walked yet; the one before it, if any, begins the window
-        at_end = False
-        while not at_end:
-            at_end = window.fill(stream)
-            if at_end and layout.is_lines:
-                window.end_line(layout.delimiter)
-            base = window.address
-            previous, following = kernel.verify_records(base, base + position, base + window.filled, shape, state)
-            position = following - previous
-            window.drop(previous - base)
-            if not at_end and window.filled == window.capacity:
-                window.grow(int(state[kernel.RECORDS]) + 1)
-        if window.filled > position:
-            raise _partial_record(name, layout, int(state[kernel.BYTES]) + window.filled - position)
-    return _result(state, time.perf_counter() - started)
+    """Read `source` once: its records, their fingerprint, and whether their keys ascend. See `Checker`."""
+    with Checker(layout, reverse=reverse, unique=unique, memory_bytes=memory_bytes) as checker:
+        return checker.check(source)
 
 
 def verify_files(
@@ -222,7 +260,7 @@ def _problems(inputs: Sequence[CheckResult], output: CheckResult, *, unique: boo
         yield f"order: {output.disorders} records out of order, the first is record {output.first_disorder}"
     records = sum(result.records for result in inputs)
     size_bytes = sum(result.size_bytes for result in inputs)
-    fingerprint = sum(result.fingerprint for result in inputs) % _FINGERPRINTS
+    fingerprint = sum(result.fingerprint for result in inputs) % FINGERPRINTS
     if unique:
         if output.records > records:
             yield f"records: {records} in the input, more in the output: {output.records}"
@@ -235,7 +273,8 @@ def _problems(inputs: Sequence[CheckResult], output: CheckResult, *, unique: boo
         yield f"fingerprint: {fingerprint:032x} of the input, {output.fingerprint:032x} of the output"
 
 
-def _layout_words(layout: RecordLayout, *, reverse: bool, unique: bool) -> NDArray[np.uint64]:
+def layout_words(layout: RecordLayout, *, reverse: bool, unique: bool) -> NDArray[np.uint64]:
+    """What the kernel must know of records and their order."""
     words = np.zeros(kernel.LAYOUT_WORDS, np.uint64)
     words[kernel.RECORD_BYTES] = layout.record_bytes
     words[kernel.KEY_OFFSET] = layout.key_offset
@@ -246,16 +285,18 @@ def _layout_words(layout: RecordLayout, *, reverse: bool, unique: bool) -> NDArr
     return words
 
 
-def _result(state: NDArray[np.uint64], seconds: float) -> CheckResult:
-    values = [int(value) for value in state]
-    disorders = values[kernel.DISORDERS]
+def _result(before: NDArray[np.uint64], after: NDArray[np.uint64], seconds: float) -> CheckResult:
+    """What was found since `before`; disorders were counted from 0."""
+    old, new = ([int(value) for value in state] for state in (before, after))
+    sums = [state[kernel.SUM_HIGH] << 64 | state[kernel.SUM_LOW] for state in (old, new)]
+    disorders = new[kernel.DISORDERS]
     return CheckResult(
-        records=values[kernel.RECORDS],
-        size_bytes=values[kernel.BYTES],
-        fingerprint=values[kernel.SUM_HIGH] << 64 | values[kernel.SUM_LOW],
+        records=new[kernel.RECORDS] - old[kernel.RECORDS],
+        size_bytes=new[kernel.BYTES] - old[kernel.BYTES],
+        fingerprint=(sums[1] - sums[0]) % FINGERPRINTS,
         disorders=disorders,
-        first_disorder=values[kernel.FIRST_DISORDER] + 1 if disorders else None,
-        duplicates=values[kernel.DUPLICATES],
+        first_disorder=new[kernel.FIRST_DISORDER] - old[kernel.RECORDS] + 1 if disorders else None,
+        duplicates=new[kernel.DUPLICATES] - old[kernel.DUPLICATES],
         seconds=seconds,
     )
 

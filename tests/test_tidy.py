@@ -24,7 +24,16 @@ PACKAGES = [name for name in FLOORS if name != "cli"]
 COMPILERS = {"numba", "llvmlite"}
 KERNEL_FILES = {
     f"serializers/{name}.py"
-    for name in ("intrinsics", "keys", "kernels", "kernel_cache", "kernel_compiler", "native_code", "row_kernels")
+    for name in (
+        "intrinsics",
+        "kernel_cache",
+        "kernel_compiler",
+        "kernels",
+        "keys",
+        "native_code",
+        "row_bytes",
+        "row_kernels",
+    )
 }
 
 SOURCES = [ROOT / "cli.py", *sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))]

@@ -78,6 +78,46 @@ def hash_bytes(address, length):
     return fold(a ^ _A2, length ^ _A3), fold(b ^ _B2, length ^ _B3)
 
 
+@kernel("void(uint64, uint64, uint64, uint64[::1])")
+def hash_steps(address, length, is_last, lanes):
+    """Hash the next `length` bytes of a long record: a multiple of 16, unless `is_last` is not 0.
+
+    `lanes` holds both lanes and the bytes hashed so far: 0 before the first call, the hash after the last.
+    """
+    a, b, before = lanes[0], lanes[1], lanes[2]
+    if before == np.uint64(0):
+        a, b = _A0, _B0
+    total = before + length
+    while length >= _SIXTEEN:
+        first, second = load_word(address), load_word(address + _EIGHT)
+        a, b = fold(first ^ _A1, second ^ a), fold(second ^ _B1, first ^ b)
+        address += _SIXTEEN
+        length -= _SIXTEEN
+    if length:
+        first, second = (
+            leading_word(address, length),
+            leading_word(address + _EIGHT, max(length, _EIGHT) - _EIGHT),
+        )
+        a, b = fold(first ^ _A1, second ^ a), fold(second ^ _B1, first ^ b)
+    if is_last:
+        a, b = fold(a ^ _A2, total ^ _A3), fold(b ^ _B2, total ^ _B3)
+    lanes[0], lanes[1], lanes[2] = a, b, total
+
+
+@kernel("void(uint64, uint32[::1], uint64[::1])")
+def hash_rows(start, ends, state):
+    """Add the hashes of rows, whole, to the sum in `state`; row i ends `ends[i]` bytes behind `start`."""
+    sum_low, sum_high = state[SUM_LOW], state[SUM_HIGH]
+    position = np.uint64(0)
+    for index in range(ends.size):
+        end = np.uint64(ends[index])
+        a, b = hash_bytes(start + position, end - position)
+        sum_low += a
+        sum_high += b + np.uint64(sum_low < a)
+        position = end
+    state[SUM_LOW], state[SUM_HIGH] = sum_low, sum_high
+
+
 @helper
 def whole_record_end(layout, start, end):
     """Where the record at `start` ends, delimiter included; more than `end` if it is not all there."""
