@@ -10,6 +10,7 @@ median of those. Wall time is from start to exit, imports included.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ class Job:
     """One process to measure.
 
     inputs   read once before each run
-    output   removed before each run; None where nothing is written
+    output   a file or directory, removed before each run; None where nothing is written
     scratch  other files it leaves, removed after each run
     stats    where it writes what it says of itself, as JSON
     """
@@ -159,5 +160,7 @@ def tell(text: str) -> None:
 
 
 def _remove(path: Path | None) -> None:
-    if path is not None:
+    if path is not None and path.is_dir():
+        shutil.rmtree(path)
+    elif path is not None:
         path.unlink(missing_ok=True)

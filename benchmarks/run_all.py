@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks import (
+    combine,
     compression,
     fixed_records,
     io_blocks,
@@ -17,6 +18,7 @@ from benchmarks import (
     memory,
     rows,
     shapes,
+    shuffle,
     sort_words,
     start_up,
     text_lines,
@@ -39,6 +41,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "compression": compression.run,
     "rows": rows.run,
     "juggling": juggling.run,
+    "combine": combine.run,
+    "shuffle": shuffle.run,
 }
 
 
