@@ -17,19 +17,20 @@ PARTITIONS = 16
 
 def aggregate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Rows in the order of their keys."""
-    from shuffle.aggregation.operator import aggregate as aggregated
+    import shuffle
 
-    terms = {"memory": arguments.memory, "temp_dirs": arguments.temp_dir}
-    with aggregated(arguments.input, by="key", aggregates={"total": "sum:value", "n": "count"}, **terms) as result:
+    asked = {"total": "sum:value", "n": "count"}
+    terms = {"memory": arguments.memory, "threads": arguments.threads, "temp_dirs": arguments.temp_dir}
+    with shuffle.aggregate(arguments.input, by="key", aggregates=asked, **terms) as result:
         return {"groups": result.write(arguments.output)}
 
 
 def count_words(arguments: argparse.Namespace) -> dict[str, Any]:
     """Word, tab, count, in order of the words."""
-    from shuffle.exchange.shuffle_job import Shuffle
+    import shuffle
 
     terms = {"memory": arguments.memory, "slots": arguments.threads, "temp_dirs": arguments.temp_dir}
-    job = Shuffle(map=words_of, reduce=add, partition_by="range", partitions=PARTITIONS, **terms)
+    job = shuffle.Shuffle(map=words_of, reduce=add, partition_by="range", partitions=PARTITIONS, **terms)
     with job.run(arguments.input) as counts, Path(arguments.output).open("w") as file:
         file.writelines(f"{word}\t{count}\n" for word, count in counts)
         return {}

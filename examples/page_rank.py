@@ -12,7 +12,7 @@ Run it: python -m examples.page_rank
 import operator
 from collections.abc import Iterable, Iterator
 
-from shuffle.operators import group_reduce, merge_join, reduce_by_key
+import shuffle
 
 DAMPING = 0.85
 """How often a link is followed."""
@@ -33,7 +33,7 @@ def pages_of(links: Iterable[Link]) -> list[Page]:
     def targets(page: str, group: Iterator[tuple[str, str | None]]) -> list[Page]:
         return [(page, [target for _, target in group if target is not None])]
 
-    with group_reduce(ends(), targets, by=0, type_info=tuple[str, str | None], memory="256MiB") as pages:
+    with shuffle.group_reduce(ends(), targets, by=0, type_info=tuple[str, str | None], memory="256MiB") as pages:
         return list(pages)
 
 
@@ -41,7 +41,7 @@ def step(pages: list[Page], ranks: Ranks) -> Ranks:
     """The ranks after one more click. Who is on a page without links starts anywhere."""
 
     def shares() -> Iterator[tuple[str, float]]:
-        with merge_join(pages, ranks, on=0, left_sorted=True, right_sorted=True, memory="256MiB") as joined:
+        with shuffle.merge_join(pages, ranks, on=0, left_sorted=True, right_sorted=True, memory="256MiB") as joined:
             for (page, targets), (_, rank) in joined:
                 yield page, 0.0
                 for target in targets:
@@ -49,7 +49,7 @@ def step(pages: list[Page], ranks: Ranks) -> Ranks:
 
     stranded = sum(rank for (_, targets), (_, rank) in zip(pages, ranks, strict=True) if not targets)
     start = (1 - DAMPING + DAMPING * stranded) / len(pages)
-    with reduce_by_key(shares(), operator.add, memory="256MiB") as sums:
+    with shuffle.reduce_by_key(shares(), operator.add, memory="256MiB") as sums:
         return [(page, start + DAMPING * share) for page, share in sums]
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
-from shuffle.operators import OperatorResult, group_reduce
+import shuffle
 
 PAUSE = timedelta(minutes=30)
 
@@ -47,9 +47,9 @@ def split(user: str, visits: Iterator[Visit]) -> Iterator[Session]:
     yield Session(user, start, end, pages)
 
 
-def sessions(log: Iterable[Visit], memory: str = "256MiB") -> OperatorResult[Session]:
+def sessions(log: Iterable[Visit], memory: str = "256MiB") -> shuffle.OperatorResult[Session]:
     """All sessions, by user and then by time."""
-    return group_reduce(log, split, by="user", sort_by="time", memory=memory)
+    return shuffle.group_reduce(log, split, by="user", sort_by="time", memory=memory)
 
 
 def random_log(visits: int, seed: int = 1) -> Iterator[Visit]:

@@ -14,8 +14,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from shuffle.exchange.shuffle_job import Shuffle
-from shuffle.operators import top_k
+import shuffle
 
 WORD = re.compile(r"[a-z]+")
 
@@ -27,8 +26,8 @@ def words(line: str) -> list[tuple[str, int]]:
 
 def most_frequent(paths: Sequence[Path], count: int, *, memory: str = "512MiB") -> list[tuple[str, int]]:
     """The words that are there most often, the first of the alphabet where several are equally frequent."""
-    job = Shuffle(map=words, reduce=operator.add, partitions=4, memory=memory)
-    with job.run(list(paths)) as counts, top_k(counts, count, by=["-1", "0"], memory="128MiB") as first:
+    job = shuffle.Shuffle(map=words, reduce=operator.add, partitions=4, memory=memory)
+    with job.run(list(paths)) as counts, shuffle.top_k(counts, count, by=["-1", "0"], memory="128MiB") as first:
         return list(first)
 
 

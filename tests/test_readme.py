@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import shuffle
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -30,7 +32,18 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert (tmp_path / "output.txt").read_bytes() == b"a\nb\n"
     assert (tmp_path / "all.txt").read_bytes() == b"a\nb\nc\n"
     printed = capsys.readouterr().out
+    assert (tmp_path / "parts" / "manifest.json").exists()
+    assert "[('Chile', 1), ('Norway', 2)]\n" in printed
     assert "('Chile', 70, 'copper')\n('Norway', 90, 'fish')\n('Norway', 20, 'skis')\n" in printed
+
+
+def test_the_tour_of_shuffles_is_true() -> None:
+    """docs/SHUFFLE.md asserts what it shows."""
+    session: dict[str, object] = {"shuffle": shuffle}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "SHUFFLE.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 3
+    for block in blocks:
+        exec(compile(block, "SHUFFLE.md", "exec"), session)
 
 
 def test_options_of_sort_exist() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypedDict
 
-from memory import parse_size
-from shuffle.options import Codec, SortOptions
+from serializers import lines
+from shuffle.options import Codec, PathLike, SortOptions, read_options
 
 
 class JobChoices(TypedDict, total=False):
@@ -25,7 +24,7 @@ class JobChoices(TypedDict, total=False):
     nulls_last: bool
     allow_generic: bool
     memory: int | str | None
-    temp_dirs: Iterable[str]
+    temp_dirs: PathLike | Iterable[PathLike]
     max_disk: int | str | None
     threads: int | None
     compress: Codec
@@ -51,14 +50,7 @@ def form_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
 
 def job_options(choices: Mapping[str, Any]) -> SortOptions:
     """What `choices` say about the job. Raises ValueError kinds for what makes no sense, TypeError for other names."""
-    given = {name: value for name, value in choices.items() if name not in FORM_CHOICES}
-    memory, max_disk = given.pop("memory", None), given.pop("max_disk", None)
-    return SortOptions(
-        memory_bytes=None if memory is None else parse_size(memory),
-        disk_bytes_max=None if max_disk is None else parse_size(max_disk),
-        temp_dirs=tuple(map(os.fspath, given.pop("temp_dirs", ()))),
-        **given,
-    )
+    return read_options(lines(), **{name: value for name, value in choices.items() if name not in FORM_CHOICES})
 
 
 class ArrowStream(Protocol):
@@ -68,7 +60,7 @@ class ArrowStream(Protocol):
         """A capsule with the stream."""
 
 
-Table = ArrowStream | str | os.PathLike[str]
+Table = ArrowStream | PathLike
 """What is a table rather than an iterable of Python values: Arrow data, or the path of a table file."""
 
 

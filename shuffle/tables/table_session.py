@@ -7,14 +7,13 @@ batch <──decode── rows <──read──────── merge
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypedDict
 
-from memory import parse_size
+from serializers import lines
 from serializers import rows as rows_layout
-from shuffle.options import Codec, SortOptions
+from shuffle.options import Codec, PathLike, SortOptions, read_options
 from shuffle.report import SortReport
 from shuffle.row_session import RowSession
 from shuffle.tables.table_codec import TableCodec
@@ -32,7 +31,7 @@ class TableChoices(TypedDict, total=False):
     """
 
     memory: int | str | None
-    temp_dirs: Iterable[str | os.PathLike[str]]
+    temp_dirs: PathLike | Iterable[PathLike]
     max_disk: int | str | None
     threads: int | None
     compress: Codec
@@ -45,15 +44,12 @@ def options_of(
 
     Raises ValueError for a choice that makes no sense. The layout is still to be set.
     """
-    memory, max_disk = choices.get("memory"), choices.get("max_disk")
-    return SortOptions(
-        memory_bytes=None if memory is None else max(1, (parse_size(memory) - taken_bytes) // share),
-        disk_bytes_max=None if max_disk is None else parse_size(max_disk) // share,
-        temp_dirs=tuple(os.fspath(each) for each in choices.get("temp_dirs") or ()),
-        threads=choices.get("threads"),
-        compress=choices.get("compress", "none"),
-        unique=unique,
-        limit=limit,
+    options = read_options(lines(), **choices, unique=unique, limit=limit)
+    memory_bytes, disk_bytes = options.memory_bytes, options.disk_bytes_max
+    return replace(
+        options,
+        memory_bytes=None if memory_bytes is None else max(1, (memory_bytes - taken_bytes) // share),
+        disk_bytes_max=None if disk_bytes is None else disk_bytes // share,
     )
 
 
