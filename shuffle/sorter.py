@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack
 
 from serializers import rows
 from shuffle.batches import Batches
+from shuffle.closable import Closable
 from shuffle.options import Codec, PathLike, SortOptions, read_options
 from shuffle.report import SortReport
 
@@ -65,7 +65,7 @@ class RecordChoices(TypedDict, total=False):
 _FORM_CHOICES = ("type_info", "by", "key", "nulls_last", "allow_generic")
 
 
-class Sorter(Generic[T]):
+class Sorter(Closable, Generic[T]):
     """Takes values, gives them back in order. For one thread at a time; the first error closes a sorter, and sticks."""
 
     def __init__(self, **choices: Unpack[RecordChoices]) -> None:
@@ -107,14 +107,6 @@ class Sorter(Generic[T]):
         self._first.clear()
         if self._session is not None:
             self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # --- inside, and for SortedResult
 
@@ -179,7 +171,7 @@ class Sorter(Generic[T]):
             raise
 
 
-class SortedResult(Generic[T]):
+class SortedResult(Closable, Generic[T]):
     """Sorted values, read from memory and disk each time they are iterated. Close it, or drop it, when done.
 
     Made by `Sorter.finish`, or by `shuffle.sort` with `values` that are only sorted when the first is wanted.
@@ -214,11 +206,3 @@ class SortedResult(Generic[T]):
         """Give back memory, files and threads. Idempotent."""
         self._values = None
         self._sorter.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,7 +10,7 @@ range         no number: map outputs are cut afterwards, exactly, at places chos
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,17 @@ PartitionerName = Literal["hash", "range", "round-robin", "broadcast"]
 
 class PartitionerError(ValueError):
     """A partitioner, or what it said, cannot be; the text names the record and what would be right."""
+
+
+class Batch(NamedTuple):
+    """What `Partitioner.assign` is given."""
+
+    rows: Rows
+    shape: KeyShape
+    partitions: int
+    map_number: int
+    first_record: int
+    keys: Sequence[Any] | None
 
 
 @dataclass(frozen=True)
@@ -68,17 +79,9 @@ class Partitioner:
         """
         if not shape.partition_bytes:
             return None
-        return self._assign(group_rows, shape, partitions, map_number, first_record, keys)
+        return self._assign(Batch(group_rows, shape, partitions, map_number, first_record, keys))
 
-    def _assign(
-        self,
-        group_rows: Rows,
-        shape: KeyShape,
-        partitions: int,
-        map_number: int,
-        first_record: int,
-        keys: Sequence[Any] | None,
-    ) -> NDArray[np.uint32]:
+    def _assign(self, batch: Batch) -> NDArray[np.uint32]:
         raise NotImplementedError
 
 
@@ -86,16 +89,8 @@ class Partitioner:
 class HashPartitioner(Partitioner):
     """Equal keys go to one partition, and keys are spread evenly."""
 
-    def _assign(
-        self,
-        group_rows: Rows,
-        shape: KeyShape,
-        partitions: int,
-        map_number: int,
-        first_record: int,
-        keys: Sequence[Any] | None,
-    ) -> NDArray[np.uint32]:
-        return partitions_of_hashes(hash_keys(group_rows, shape), partitions)
+    def _assign(self, batch: Batch) -> NDArray[np.uint32]:
+        return partitions_of_hashes(hash_keys(batch.rows, batch.shape), batch.partitions)
 
 
 @dataclass(frozen=True)
@@ -106,17 +101,10 @@ class RoundRobinPartitioner(Partitioner):
     def sorts_by_key(self) -> bool:
         return False
 
-    def _assign(
-        self,
-        group_rows: Rows,
-        shape: KeyShape,
-        partitions: int,
-        map_number: int,
-        first_record: int,
-        keys: Sequence[Any] | None,
-    ) -> NDArray[np.uint32]:
-        places = np.arange(len(group_rows.ends), dtype=np.uint64) + np.uint64((map_number + first_record) % partitions)
-        return (places % np.uint64(partitions)).astype(np.uint32)
+    def _assign(self, batch: Batch) -> NDArray[np.uint32]:
+        first = np.uint64((batch.map_number + batch.first_record) % batch.partitions)
+        places = np.arange(len(batch.rows.ends), dtype=np.uint64) + first
+        return (places % np.uint64(batch.partitions)).astype(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -169,9 +157,12 @@ class CustomPartitioner(Partitioner):
         keys: Sequence[Any] | None = None,
     ) -> NDArray[np.uint32] | None:
         """As in `Partitioner`; what the function says is checked even where there is one partition only."""
-        assert keys is not None and len(keys) == len(group_rows.ends), "one key for each row"
-        numbers = np.array(self._ask(keys, partitions, first_record), np.uint32)
+        numbers = self._assign(Batch(group_rows, shape, partitions, map_number, first_record, keys))
         return numbers if shape.partition_bytes else None
+
+    def _assign(self, batch: Batch) -> NDArray[np.uint32]:
+        assert batch.keys is not None and len(batch.keys) == len(batch.rows.ends), "one key for each row"
+        return np.array(self._ask(batch.keys, batch.partitions, batch.first_record), np.uint32)
 
     def _ask(self, keys: Sequence[Any], partitions: int, first_record: int) -> list[int]:
         numbers: list[int] = []

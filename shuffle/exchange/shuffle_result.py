@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from memory import format_size
+from shuffle.closable import Closable
 from shuffle.exchange.job_files import JobFiles
 from shuffle.exchange.record_file import RecordFile
 
@@ -61,7 +61,7 @@ class ShuffleReport:
         )
 
 
-class ShuffleResult:
+class ShuffleResult(Closable):
     """Results, as often as wanted, until it is closed or dropped.
 
     `written` is what `write=` returned for each partition; with it there is nothing to iterate.
@@ -99,14 +99,6 @@ class ShuffleResult:
         """Remove the results from disk. Idempotent."""
         self._is_closed = True
         self._files.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _batches(self, number: int) -> Iterator[list[Any]]:
         if self._is_closed:

@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from multiprocessing import connection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from io_manager import sweep
+from shuffle.closable import Closable
 from shuffle.exchange.executor import Handle
 from shuffle.exchange.slots import log_leaks, size_slots
 from shuffle.exchange.task_errors import TaskCancelledError, WorkerDiedError
@@ -70,7 +70,7 @@ class LocalHandle:
         return self._result
 
 
-class TaskManager:
+class TaskManager(Closable):
     """An `Executor` of `slots` worker processes on this machine. Used by one thread at a time.
 
     slots      tasks that run at once; default all cores, or as many as there is memory for
@@ -145,14 +145,6 @@ class TaskManager:
 
     def __reduce__(self) -> Any:
         raise TypeError("a task manager stays where it is: a task that starts tasks makes its own")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # --- inside
 

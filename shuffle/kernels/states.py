@@ -82,6 +82,7 @@ _CARRY_BITS = np.uint64(12)
 _CARRY_MASK = np.uint64(0xFFF)
 _KEPT_BITS = np.int64(61)
 _KEPT_MASK = np.int64((1 << 61) - 1)
+_SHORT_TOP = np.int64(1 << 30)
 
 
 # --- sums of floats
@@ -555,6 +556,56 @@ def spread_floats(state, digits, first):
 
 
 @helper
+def is_short(state, head):
+    """Whether a sum of floats, with slot 0 or above as its lowest, fits 128 bits with its sign: few values do."""
+    if head >> _CARRY_AT or (head & _UPPERMOST) < _THREE:
+        return False
+    top = np.int64(load_word(state + _EIGHT + ((head & _THREE) << _THREE)))
+    return -_SHORT_TOP < top < _SHORT_TOP
+
+
+@helper
+def slot_word(state, slot):
+    """What stands in a slot of a sum of floats."""
+    return load_word(state + _EIGHT + ((slot & _THREE) << _THREE))
+
+
+@helper
+def short_sum(state, lowest):
+    """A short sum of floats: (whether it is negative, the words of its magnitude), in units of slot `lowest`."""
+    low = slot_word(state, lowest)
+    high = _ZERO - (low >> _63)
+    second = slot_word(state, lowest + _ONE)
+    added = second << _32
+    low += added
+    high += np.uint64(np.int64(second) >> np.int64(32)) + np.uint64(low < added)
+    high += slot_word(state, lowest + _TWO) + (slot_word(state, lowest + _THREE) << _32)
+    if high >> _63:
+        return True, ~high + np.uint64(low == _ZERO), _ZERO - low
+    return False, high, low
+
+
+@helper
+def leading_bits_of_words(high, low):
+    """(53 bits, rounded half to even; the place of the lowest of them) of two words, as `leading_bits` has them."""
+    if high == _ZERO and low < _HIDDEN << _ONE:
+        return low, _ZERO
+    if high:
+        zeros = count_leading_zeros(high)
+        leading, rest = (high << zeros) | ((low >> _ONE) >> (_63 - zeros)), low << zeros
+        last = np.uint64(127) - zeros
+    else:
+        zeros = count_leading_zeros(low)
+        leading, rest = low << zeros, _ZERO
+        last = _63 - zeros
+    mantissa = leading >> np.uint64(11)
+    below, half = leading & np.uint64(0x7FF), np.uint64(0x400)
+    if below > half or (below == half and (rest != _ZERO or mantissa & _ONE)):
+        mantissa += _ONE
+    return mantissa, last - _MANTISSA_BITS
+
+
+@helper
 def float_of(state, digits):
     """The bits of the float nearest to a sum of floats."""
     head = load_word(state)
@@ -564,12 +615,17 @@ def float_of(state, digits):
             return _QUIET_NAN
         return _INFINITY if flags & _PLUS else _INFINITY | _SIGN
     uppermost = head & _UPPERMOST
-    spread_floats(state, digits, _ZERO)
-    negative = carry_digits(digits, _ZERO, _EIGHT)
+    if is_short(state, head):
+        slot = uppermost - _THREE
+        negative, high, low = short_sum(state, slot)
+        mantissa, place = leading_bits_of_words(high, low)
+    else:
+        spread_floats(state, digits, _ZERO)
+        negative = carry_digits(digits, _ZERO, _EIGHT)
+        first = np.uint64(uppermost == _TWO)  # slot -1 is empty, so that counting may begin at slot 0
+        mantissa, place = leading_bits(digits, first, _EIGHT - first)
+        slot = uppermost + first - _THREE if uppermost else _ZERO
     sign = _SIGN if negative else _ZERO
-    first = np.uint64(uppermost == _TWO)  # slot -1 is empty, so that counting may begin at slot 0
-    mantissa, place = leading_bits(digits, first, _EIGHT - first)
-    slot = uppermost + first - _THREE if uppermost else _ZERO
     if mantissa == _ZERO:
         return _ZERO
     place += slot * _32

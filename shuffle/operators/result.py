@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import GeneratorType, TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from types import GeneratorType
+from typing import Generic, Protocol, TypeVar
 
+from shuffle.closable import Closable
 from shuffle.report import SortReport
 
 R = TypeVar("R", covariant=True)
@@ -45,7 +46,7 @@ class Operator(Protocol[R]):
         """Give back memory, files and threads. Idempotent."""
 
 
-class OperatorResult(Generic[R]):
+class OperatorResult(Closable, Generic[R]):
     """The results of an operator, computed anew each time they are iterated. Close it, or drop it, when done.
 
     For one thread at a time. What goes wrong closes it, and is raised again by whoever asks next.
@@ -107,12 +108,4 @@ class OperatorResult(Generic[R]):
 
     def _fail(self, error: BaseException) -> None:
         self._error = error
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
         self.close()

@@ -23,6 +23,7 @@ from shuffle.partitioned.part_files import PartFiles
 from shuffle.partitioned.request import Request, ShuffleError
 from shuffle.partitioned.shuffle_file import Shuffled, input_bytes
 from shuffle.partitioned.table_digest import TEXT_FORMATS, TableDigest
+from shuffle.tables.byte_sink import ByteSink
 from shuffle.tables.kinds import TableFormat, format_of
 from shuffle.tables.partition import PartitionedTable, plan_partitions
 from shuffle.tables.table_codec import order_keys
@@ -182,55 +183,20 @@ def _describe(request: Request, kind: str, schema: Any, partitions: list[Partiti
     return Manifest(records, request.partitioner, order, partitions)
 
 
-class _PartSink:
+class _PartSink(ByteSink):
     """What pyarrow writes to: bytes, gathered, for a file of ours."""
 
     def __init__(self, file: PartFile) -> None:
+        super().__init__()
         self._file = file
-        self._waiting = bytearray()
-        self._position = 0
-        self.closed = False
 
     def __enter__(self) -> _PartSink:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None:
-            self._send()
+            self.put_waiting()
         self.closed = True
 
-    def write(self, data: Any) -> int:
-        """Append bytes. Raises what the disk does."""
-        view = memoryview(data)
-        self._waiting += view
-        if len(self._waiting) >= _WRITE_BYTES:
-            self._send()
-        return view.nbytes
-
-    def tell(self) -> int:
-        """How many bytes were written."""
-        return self._position + len(self._waiting)
-
-    def flush(self) -> None:
-        """What waits is written when the `with` ends."""
-
-    def close(self) -> None:
-        """As pyarrow calls it when it has written the last byte."""
-
-    def readable(self) -> bool:
-        """For pyarrow, which asks."""
-        return False
-
-    def writable(self) -> bool:
-        """For pyarrow, which asks."""
-        return True
-
-    def seekable(self) -> bool:
-        """For pyarrow, which asks."""
-        return False
-
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, bytearray()
-        if waiting:
-            self._file.write(memoryview(waiting))
-            self._position += len(waiting)
+    def put(self, position: int, piece: memoryview) -> None:
+        self._file.write(piece)

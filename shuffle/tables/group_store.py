@@ -7,20 +7,20 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import pyarrow as pa
 
 from io_manager import DiskLimitError
 from io_manager.errors import disk_errors
 from memory import MIB
+from shuffle.closable import Closable
 from shuffle.options import SortOptions
 
 KEPT_BYTES = 4 * MIB
 
 
-class GroupStore:
+class GroupStore(Closable):
     """Keeps `batches` of one schema, `kept_bytes` of them in memory at most. Use it in a `with`.
 
     The file has no name, so that nothing can be left of it, and it counts against `options.disk_bytes_max` by itself.
@@ -91,14 +91,6 @@ class GroupStore:
 
     def _disk_errors(self, doing: str, needed_bytes: int = 0) -> AbstractContextManager[None]:
         return disk_errors(self._directory / "", doing=f"{doing} the rows of one key", needed_bytes=needed_bytes)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Kept:

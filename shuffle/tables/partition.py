@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from serializers.types.ordering import OrderKey
+from shuffle.closable import Closable
 from shuffle.exchange.keyed_rows import hash_keys
 from shuffle.exchange.partitioners import (
     HashPartitioner,
@@ -161,7 +161,7 @@ class _Asked:
 # --- the partitions
 
 
-class PartitionedTable:
+class PartitionedTable(Closable):
     """Iterate it for (partition number, its record batches), once for every partition; and again as often as wanted.
 
     The batches of a partition are good until the next partition is asked for; what was not read is skipped.
@@ -193,14 +193,6 @@ class PartitionedTable:
     def close(self) -> None:
         """Give back memory, files and threads. Idempotent."""
         self._sorted.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _segments(self) -> Iterator[Segment]:
         if self._plan.assign is not None:

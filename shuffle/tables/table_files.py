@@ -16,7 +16,9 @@ import pyarrow as pa
 from io_manager import IOThreads, OutputFile, StreamOutput, make_output
 from memory import KIB, MIB
 from shuffle.engine_thread import EngineThread
+from shuffle.one_behind import OneBehind
 from shuffle.tables.array_bytes import values_bytes
+from shuffle.tables.byte_sink import ByteSink
 from shuffle.tables.kinds import TableFormat, format_of
 from shuffle.tables.table_writers import table_writer
 
@@ -26,8 +28,6 @@ GROUP_BYTES = 4 * MIB
 GROUP_ROWS_MAX = 128 * KIB
 _MEASURED_ROWS = 256
 """How many rows, from the first, say how many rows of this table make a group."""
-
-_WRITE_BYTES = 1 * MIB
 
 
 def write_table(
@@ -42,23 +42,25 @@ def write_table(
     """
     kind = format_of(path, format)
     row_count = 0
-    with FileSink(path) as sink, table_writer(kind, sink, schema, os.fspath(path)) as write:
+    with (
+        FileSink(path) as sink,
+        table_writer(kind, sink, schema, os.fspath(path)) as write,
+        OneBehind(write, name="spillway-table-writer") as behind,
+    ):
         for group in row_groups(batches, schema):
-            write(group)
+            behind.put(group)
             row_count += group.num_rows
     return row_count
 
 
-class FileSink:
+class FileSink(ByteSink):
     """What pyarrow writes to: a partial file that gets its name when the `with` ends well."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
         self._threads = IOThreads(1)
         self._engine = EngineThread()
         self._output: OutputFile | StreamOutput = make_output(path, threads=self._threads)
-        self._waiting = bytearray()
-        self._position = 0
-        self.closed = False
 
     def __enter__(self) -> FileSink:
         try:
@@ -71,46 +73,13 @@ class FileSink:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
             if kind is None:
-                self._send()
+                self.put_waiting()
                 self._engine.call(self._output.publish())
         finally:
             self._end()
 
-    def write(self, data: Any) -> int:
-        """Append bytes. Raises what the disk does."""
-        view = memoryview(data)
-        self._waiting += view
-        if len(self._waiting) >= _WRITE_BYTES:
-            self._send()
-        return view.nbytes
-
-    def tell(self) -> int:
-        """How many bytes were written."""
-        return self._position + len(self._waiting)
-
-    def flush(self) -> None:
-        """Nothing to do: what waits is written before the file gets its name."""
-
-    def close(self) -> None:
-        """As pyarrow calls it when it has written the last byte; the file is not there before the `with` ends."""
-
-    def readable(self) -> bool:
-        """For pyarrow, which asks."""
-        return False
-
-    def writable(self) -> bool:
-        """For pyarrow, which asks."""
-        return True
-
-    def seekable(self) -> bool:
-        """For pyarrow, which asks."""
-        return False
-
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, bytearray()
-        if waiting:
-            self._engine.call(self._output.write(self._position, memoryview(waiting)))
-            self._position += len(waiting)
+    def put(self, position: int, piece: memoryview) -> None:
+        self._engine.call(self._output.write(position, piece))
 
     def _end(self) -> None:
         self.closed = True

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 
+from shuffle.closable import Closable
 from shuffle.tables.kinds import TableFormat
 from shuffle.tables.table_files import write_table
 
@@ -17,7 +18,7 @@ RecordBatch = Any
 """A `pyarrow.RecordBatch`."""
 
 
-class TableResult:
+class TableResult(Closable):
     """A table of `schema`, read from memory and disk each time it is iterated. Close it, or drop it, when done.
 
     Anything that takes Arrow streams takes it: `pyarrow.table(result)`, `polars.DataFrame(result)`, a query of DuckDB.
@@ -26,13 +27,9 @@ class TableResult:
     def __init__(self, schema: Any) -> None:
         self.schema = schema
 
+    @abstractmethod
     def batches(self) -> Generator[RecordBatch, None, None]:
         """The rows as record batches. Not twice at the same time: there is memory for one merge."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Give back memory, files and threads. Idempotent."""
-        raise NotImplementedError
 
     def __iter__(self) -> Iterator[RecordBatch]:
         return self.batches()
@@ -53,11 +50,3 @@ class TableResult:
         """Write a table file, whole or not at all: how many rows. See `write_table`."""
         with closing(self.batches()) as batches:  # not only when an error that may be kept lets go of it
             return write_table(path, self.schema, batches, format=format)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -11,11 +11,11 @@ What the caller holds in memory is cut without a copy. What is read from a file 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
+from shuffle.closable import Closable
 from shuffle.tables.batch_parts import BATCH_BYTES, cut
 from shuffle.tables.kinds import TableError, check_column, is_path
 from shuffle.tables.table_readers import FileTable, open_file
@@ -27,7 +27,7 @@ RecordBatch = Any
 """A `pyarrow.RecordBatch`."""
 
 
-class TableSource:
+class TableSource(Closable):
     """One table. Made by `open_table`; close it, or use it in a `with`.
 
     name           what errors call it: the path, or the kind of object
@@ -70,14 +70,6 @@ class TableSource:
         """Close the file. Idempotent."""
         if self._file is not None:
             self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_table(

@@ -13,6 +13,8 @@ import pyarrow.parquet
 
 from shuffle.tables.kinds import TableError, TableFormat
 
+_SAMPLE_ROWS = 4096
+
 Write = Callable[[Any], None]
 """Takes a `pyarrow.Table` of one chunk a column."""
 
@@ -55,8 +57,47 @@ def _discard(writer: Any) -> None:
 
 
 def _parquet(sink: Any, schema: Any, kind: str) -> tuple[Any, Write]:
-    writer = pyarrow.parquet.ParquetWriter(sink, schema)
-    return writer, lambda table: writer.write_table(table, row_group_size=max(1, table.num_rows))
+    writer = _ParquetWriter(sink, schema)
+    return writer, writer.write
+
+
+class _ParquetWriter:
+    """Opens the file with its first rows, which say for which columns a dictionary is worth the while.
+
+    To look for each value in a dictionary takes 50 ns and more, and where hardly any comes twice it gains nothing.
+    """
+
+    def __init__(self, sink: Any, schema: Any) -> None:
+        self._sink = sink
+        self._schema = schema
+        self._writer: Any = None
+        if any(pa.types.is_nested(field.type) for field in schema):
+            self._open(True)
+
+    def write(self, table: Any) -> None:
+        """Write a row group."""
+        if self._writer is None:
+            self._open(
+                [name for name, column in zip(table.column_names, table.columns, strict=True) if _repeats(column)]
+            )
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+    def close(self) -> None:
+        """Write what ends the file."""
+        if self._writer is None:
+            self._open(True)
+        self._writer.close()
+
+    def _open(self, use_dictionary: bool | list[str]) -> None:
+        self._writer = pyarrow.parquet.ParquetWriter(self._sink, self._schema, use_dictionary=use_dictionary)
+
+
+def _repeats(column: Any) -> bool:
+    """Whether the first values of a column, if they are no texts, come twice on average."""
+    if not pa.types.is_primitive(column.type):
+        return True
+    first = column.slice(0, _SAMPLE_ROWS)
+    return int(pyarrow.compute.count_distinct(first, mode="all").as_py()) * 2 <= len(first)
 
 
 def _text(sink: Any, schema: Any, kind: str) -> tuple[Any, Write]:
