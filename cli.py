@@ -492,7 +492,8 @@ def load_engine(*further: str) -> ModuleType:
     if has_compiled() and os.environ.get(_START) == "first":
         os.environ[_START] = "again"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    gc.freeze()
+    if _START in os.environ:  # and not in a process that has done other things before: it may hold garbage
+        gc.freeze()
     gc.enable()
     return engine
 

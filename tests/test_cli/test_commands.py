@@ -1,5 +1,6 @@
 """The commands beside `sort`: what they print, and to which stream; what they return; what they leave alone."""
 
+import gc
 import json
 import os
 import subprocess
@@ -235,3 +236,10 @@ def test_help_needs_no_kernels() -> None:
     )
     assert done.stdout.startswith("Usage: spillway")
     assert not {"numba", "llvmlite", "pyarrow", "numpy", "rich"} & set(done.stderr.split())
+
+
+def test_a_command_within_a_process_leaves_its_collector_alone(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is frozen is never collected: sessions that nobody holds any more would stay open."""
+    frozen = gc.get_freeze_count()
+    assert here(capfd, *place.arguments("sort", place.inputs / "unsorted", place.output)) == FINE
+    assert gc.isenabled() and gc.get_freeze_count() == frozen
