@@ -24,7 +24,7 @@ demo: warmup
 	$(BIN)/spillway verify $(DEMO)/input.txt $(DEMO)/output.txt
 
 test: warmup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

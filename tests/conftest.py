@@ -1,6 +1,19 @@
-"""How hypothesis behaves here: no test depends on how quick a machine is, and every failure can be run again."""
+"""How tests behave here: none depends on how quick a machine is, and every failure can be run again.
+
+The seed of random types is in the names of their tests: all workers must have the same.
+"""
+
+import os
+from random import Random
 
 from hypothesis import settings
 
+os.environ.setdefault("SPILLWAY_SEED", str(Random().getrandbits(32)))
+
 settings.register_profile("spillway", deadline=None, print_blob=True)
 settings.load_profile("spillway")
+
+
+def pytest_report_header() -> str:
+    """Which random types there are this time."""
+    return f"SPILLWAY_SEED={os.environ['SPILLWAY_SEED']} repeats these tests"

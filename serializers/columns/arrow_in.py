@@ -89,11 +89,45 @@ def rows_of_arrays(arrays: list[Array], info: RowInfo, count: int) -> list[Row]:
 def values_of_array(array: Array, info: TypeInformation[Any]) -> list[Any]:
     """The Python values of an array. Raises SerializationError for what has none."""
     try:
-        values = array.to_pylist()
+        values = in_microseconds(array).to_pylist()
     except (ValueError, OverflowError) as error:
         raise SerializationError(f"{array.type} holds a value that Python has none for: {error}") from error
     convert = _converter(info)
     return values if convert is None else [None if value is None else convert(value) for value in values]
+
+
+def in_microseconds(array: Array) -> Array:
+    """The array with moments and spans of microseconds in place of those of nanoseconds, also within lists and structs.
+
+    Of nanoseconds pyarrow makes values of pandas' where pandas is installed. Raises ValueError where that loses some.
+    """
+    wanted = _microseconds(array.type)
+    return array if wanted == array.type else array.cast(wanted)
+
+
+def _microseconds(arrow_type: Any) -> Any:
+    import pyarrow as pa
+
+    kinds = pa.types
+    if getattr(arrow_type, "unit", None) == "ns":
+        if kinds.is_timestamp(arrow_type):
+            return pa.timestamp("us", arrow_type.tz)
+        return pa.time64("us") if kinds.is_time(arrow_type) else pa.duration("us")
+    if kinds.is_struct(arrow_type):
+        return pa.struct([_field_in_microseconds(field) for field in arrow_type])
+    if kinds.is_list(arrow_type):
+        return pa.list_(_field_in_microseconds(arrow_type.value_field))
+    if kinds.is_large_list(arrow_type):
+        return pa.large_list(_field_in_microseconds(arrow_type.value_field))
+    if kinds.is_fixed_size_list(arrow_type):
+        return pa.list_(_field_in_microseconds(arrow_type.value_field), arrow_type.list_size)
+    if kinds.is_map(arrow_type):
+        return pa.map_(_microseconds(arrow_type.key_type), _field_in_microseconds(arrow_type.item_field))
+    return arrow_type
+
+
+def _field_in_microseconds(field: Any) -> Any:
+    return field.with_type(_microseconds(field.type))
 
 
 def _converter(info: TypeInformation[Any]) -> Callable[[Any], Any] | None:

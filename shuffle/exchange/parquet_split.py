@@ -34,15 +34,16 @@ class ParquetSplit:
     def _batches(self) -> Iterator[list[Any]]:
         import pyarrow.parquet
 
+        from serializers.columns.arrow_in import in_microseconds
+
         columns = None if self.columns is None else list(self.columns)
         with pyarrow.parquet.ParquetFile(self.path) as file:
+            names = file.schema_arrow.names if columns is None else columns
             for batch in file.iter_batches(
                 _BATCH_ROWS, row_groups=[self.row_group], columns=columns, use_threads=False
             ):
-                if self.row_kind == "dict":
-                    yield batch.to_pylist()
-                else:
-                    yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+                rows = zip(*(in_microseconds(column).to_pylist() for column in batch.columns), strict=True)
+                yield [dict(zip(names, row, strict=True)) for row in rows] if self.row_kind == "dict" else list(rows)
 
 
 def parquet_splits(

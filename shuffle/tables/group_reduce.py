@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from memory import format_size
+from serializers.columns.arrow_in import in_microseconds
 from serializers.types.ordering import OrderKey
 from shuffle.options import SortOptions
 from shuffle.report import SortReport
@@ -125,7 +126,7 @@ class ReducedTable(TableResult):
         """The values of the first row of a group in the columns of the key."""
         values = []
         for key in self._group:
-            value = row.column(str(key.path[0]))[0].as_py()
+            value = in_microseconds(row.column(str(key.path[0])).slice(0, 1))[0].as_py()
             for step in key.path[1:]:
                 value = None if value is None else value[step]
             values.append(value)

@@ -70,7 +70,6 @@ VISITS = [Visit(user, page, page % 3 / 2) for page in range(60) for user in ("an
         ({"key": lambda visit: visit.page % 7, "sort_by": "-weight"}, lambda visit: visit.page % 7, (-1, 0)),
         ({}, lambda visit: visit, None),
     ],
-    ids=str,
 )
 def test_fields_of_a_class(choices: dict[str, Any], key_of: Any, order: tuple[int, int] | None) -> None:
     visits = random.Random(1).sample(VISITS, len(VISITS))

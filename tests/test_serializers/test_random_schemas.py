@@ -23,7 +23,7 @@ from tests.naive_types import ABSENT, Order, part_of
 from tests.test_serializers.random_schemas import random_record, random_value
 from tests.test_serializers.same_value import same
 
-SEED = int(os.environ.get("SPILLWAY_SEED") or Random().getrandbits(32))
+SEED = int(os.environ["SPILLWAY_SEED"])
 SCHEMAS = 100
 RECORDS = 3000
 ORDERS = 1

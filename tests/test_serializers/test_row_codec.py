@@ -38,7 +38,7 @@ from tests.test_serializers.guarded import GuardedBytes
 from tests.test_serializers.random_schemas import random_record, random_schema, random_value
 from tests.test_serializers.same_value import same
 
-SEED = int(os.environ.get("SPILLWAY_SEED") or Random().getrandbits(32))
+SEED = int(os.environ["SPILLWAY_SEED"])
 SCHEMAS = 150
 RECORDS = 60
 DAMAGES = 12

@@ -37,6 +37,9 @@ SPANS = [
 class Elsewhere(tzinfo):
     """A zone that nobody can write."""
 
+    def __repr__(self) -> str:
+        return "Elsewhere()"
+
     def utcoffset(self, moment: datetime | None) -> timedelta:
         return timedelta(hours=1)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SEED = int(os.environ.get("SPILLWAY_SEED", "1"))
+SEED = int(os.environ["SPILLWAY_SEED"])
 
 _TEXTS = ["", "a", "a\0", "a\0b", "ab", "é", "\U0010ffff", "z" * 40, "Zürich", "zurich"]
 _FLOATS = [0.0, -0.0, 1.5, -1.5, math.inf, -math.inf, math.nan, 1e300]
