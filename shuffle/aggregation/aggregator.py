@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 from memory import MemoryConfigurationError, MemoryManager, format_size
 from memory.segment import MIN_SEGMENT_BYTES
 from serializers.columns.pieces import EncodedRows
+from serializers.columns.scratch import address_of
 from shuffle import plan as plans
 from shuffle.aggregation.group_rows import BufferCombiner, Groups, GroupScan, RowWriter
 from shuffle.aggregation.group_table import ALL_BITS, GroupTable
 from shuffle.aggregation.keys import KeyForm, Keys
 from shuffle.aggregation.lane import Lane
-from shuffle.aggregation.state_plan import StatePlan, ValueColumn, Words, address_of
+from shuffle.aggregation.state_plan import StatePlan, ValueColumn, Words
 from shuffle.kernels.states import gather_words, merge_states
 from shuffle.options import SortOptions
 from shuffle.row_session import RowSession

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from serializers import SLACK_BYTES
 from serializers.columns.pieces import EncodedRows
+from serializers.columns.scratch import address_of
 from shuffle.aggregation.group_table import GroupTable
 from shuffle.aggregation.keys import KeyForm, Keys
-from shuffle.aggregation.state_plan import StatePlan, ValueColumn, Words, address_of
+from shuffle.aggregation.state_plan import StatePlan, ValueColumn, Words
 from shuffle.kernels import combine as kernels
 from shuffle.kernels import states as state_kernels
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory import Extent
+from serializers.columns.scratch import address_of
 from shuffle.aggregation.keys import KeyForm, Keys
-from shuffle.aggregation.state_plan import StatePlan, Words, address_of
+from shuffle.aggregation.state_plan import StatePlan, Words
 from shuffle.kernels import hash_table as kernels
 from shuffle.kernels import states as state_kernels
 

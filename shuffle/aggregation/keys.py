@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from serializers import RecordLayout, rows
 from serializers.columns.pieces import EncodedRows
-from shuffle.aggregation.state_plan import address_of
+from serializers.columns.scratch import address_of
 from shuffle.kernels.hash_table import words_of_rows
 
 WORD_BYTES = 8

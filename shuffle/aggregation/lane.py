@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serializers.columns.pieces import EncodedRows
+from serializers.columns.scratch import address_of
 from shuffle.aggregation.group_rows import GroupScan, RowWriter, numbers_column, picked
 from shuffle.aggregation.group_table import GroupTable
 from shuffle.aggregation.keys import Keys
-from shuffle.aggregation.state_plan import ValueColumn, address_of
+from shuffle.aggregation.state_plan import ValueColumn
 from shuffle.kernels.states import SETTLE_VALUES, update_states
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shuffle.aggregation.state_plan import address_of
+from serializers.columns.scratch import address_of
 from shuffle.exchange.key_shape import KeyShape
 from shuffle.exchange.keyed_rows import group_key, group_starts
 from shuffle.kernels.locate import find_last

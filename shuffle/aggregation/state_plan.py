@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serializers.columns.scratch import address_of
 from shuffle.aggregation.aggregates import Aggregate
 from shuffle.kernels import states as kernels
 
@@ -119,8 +120,3 @@ class StatePlan:
             elif part.what == kernels.EARLIEST:
                 template[word] = 0xFFFF_FFFF_FFFF_FFFF
         return template
-
-
-def address_of(array: NDArray[np.generic]) -> int:
-    """Where an array begins."""
-    return int(array.__array_interface__["data"][0])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from serializers.columns.scratch import address_of
 from serializers.types.ordering import OrderKey
 from shuffle.aggregation.aggregates import Aggregate, count
 from shuffle.aggregation.aggregator import AggregateReport, Aggregator, Combines
@@ -26,7 +27,7 @@ from shuffle.aggregation.group_rows import Groups
 from shuffle.aggregation.lane import Lane
 from shuffle.aggregation.lanes import run_lanes
 from shuffle.aggregation.sorted_values import order_of
-from shuffle.aggregation.state_plan import PARTS_OF, StatePlan, ValueColumn, Words, address_of
+from shuffle.aggregation.state_plan import PARTS_OF, StatePlan, ValueColumn, Words
 from shuffle.aggregation.table_keys import TableKeys
 from shuffle.aggregation.table_parts import table_parts
 from shuffle.aggregation.table_sorts import TableSort

@@ -54,11 +54,6 @@ class KeyShape:
         """Of rows with such keys."""
         return rows(self.key_bytes)
 
-    @property
-    def group_layout(self) -> RecordLayout:
-        """Of rows whose key is the group key alone, as a codec makes them."""
-        return rows(self.group_bytes)
-
 
 def partition_bytes_of(partitions: int) -> int:
     """How many bytes a partition number takes: none where there is only one partition."""

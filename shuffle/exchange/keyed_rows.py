@@ -5,30 +5,18 @@ sort rows ──┼── join_keys ──> shuffled rows ── split_keys ─�
 partitions ─┘
 """
 
-from typing import Any, Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
 from serializers.columns.pieces import ROWS_BYTES_MAX, EncodedRows
+from serializers.columns.scratch import address_of
 from serializers.errors import CorruptRecordError, SerializationError
 from serializers.layouts import SLACK_BYTES
 from shuffle.exchange.key_shape import KeyShape
 from shuffle.kernels import partition as kernels
+from shuffle.row_feed import Rows
 
 _NO_ENDS = np.empty(0, np.uint32)
-
-
-class Rows(Protocol):
-    """Rows, one behind another: row i ends at `data[ends[i]]`, and `SLACK_BYTES` follow the last."""
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """All bytes."""
-
-    @property
-    def ends(self) -> NDArray[np.uint32]:
-        """Where each row ends."""
 
 
 RowBytes = memoryview | NDArray[np.uint8]
@@ -55,12 +43,12 @@ def join_keys(
     target, ends = np.empty(room + SLACK_BYTES, np.uint8), np.empty(count, np.uint32)
     done, size = kernels.join_rows(
         _words(shape),
-        _address(group_rows.data),
+        address_of(group_rows.data),
         group_rows.ends,
-        0 if sort_rows is None else _address(sort_rows.data),
+        0 if sort_rows is None else address_of(sort_rows.data),
         _NO_ENDS if sort_rows is None else sort_rows.ends,
         _NO_ENDS if partitions is None else partitions,
-        _address(target),
+        address_of(target),
         min(room, ROWS_BYTES_MAX),
         ends,
     )
@@ -78,8 +66,8 @@ def split_keys(view: RowBytes, shape: KeyShape) -> EncodedRows:
     source = _bytes(view)
     target = np.empty(source.size + SLACK_BYTES, np.uint8)
     ends = np.empty(source.size // _row_bytes_min(shape) + 1, np.uint32)
-    start = _address(source)
-    count, size, stop = kernels.split_rows(_words(shape), start, start + source.size, _address(target), ends)
+    start = address_of(source)
+    count, size, stop = kernels.split_rows(_words(shape), start, start + source.size, address_of(target), ends)
     _check_whole(int(count), stop - start, source.size)
     return EncodedRows(target, int(size), ends[: int(count)])
 
@@ -91,7 +79,7 @@ def group_starts(view: RowBytes, shape: KeyShape) -> NDArray[np.uint32]:
     """
     source = _bytes(view)
     starts = np.empty(source.size // _row_bytes_min(shape) + 1, np.uint32)
-    start = _address(source)
+    start = address_of(source)
     groups, count, stop = kernels.find_groups(_words(shape), start, start + source.size, starts)
     _check_whole(int(count), stop - start, source.size)
     return starts[: int(groups)]
@@ -121,7 +109,7 @@ def hash_keys(group_rows: Rows, shape: KeyShape) -> NDArray[np.uint64]:
     """XXH64 of the group key of each of `group_rows`, as they are before `join_keys`: for ever the same."""
     hashes = np.empty(len(group_rows.ends), np.uint64)
     key_bytes = kernels.VARIES if shape.group_bytes is None else shape.group_bytes
-    done = kernels.hash_rows(_address(group_rows.data), group_rows.ends, key_bytes, hashes)
+    done = kernels.hash_rows(address_of(group_rows.data), group_rows.ends, key_bytes, hashes)
     assert done == len(hashes), f"row {done} of {len(hashes)} is none of this shape: {shape}"
     return hashes
 
@@ -155,8 +143,3 @@ def _check_whole(count: int, found_bytes: int, size_bytes: int) -> None:
 
 def _bytes(view: RowBytes) -> NDArray[np.uint8]:
     return np.frombuffer(view, np.uint8) if len(view) else np.empty(0, np.uint8)
-
-
-def _address(array: NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

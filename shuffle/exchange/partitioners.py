@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shuffle.exchange.key_shape import PARTITIONS_MAX, KeyShape, partition_bytes_of
-from shuffle.exchange.keyed_rows import Rows, hash_keys
+from shuffle.exchange.keyed_rows import hash_keys
 from shuffle.kernels.partition import spread
+from shuffle.row_feed import Rows
 
 PartitionFunction = Callable[[Any, int], int]
 PartitionerName = Literal["hash", "range", "round-robin", "broadcast"]

@@ -17,7 +17,6 @@ from serializers.row_bytes import copy_to, varint_bytes, write_closed, write_var
 
 # Words of `shape`.
 PARTITION, GROUP, SORT, CLOSED, KEY_VARIES = range(5)
-SHAPE_WORDS = 5
 VARIES = 0xFFFF_FFFF_FFFF_FFFF
 
 HEAD_BYTES_MAX = 20

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from io_manager import KEY_BYTES_MAX, BlockFlags
 from serializers import SLACK_BYTES, RecordLayout
+from serializers.columns.scratch import address_of
 from shuffle.kernels import verify as kernel
 from shuffle.partitioned.manifest import Content
 from shuffle.runs import last_key_in
@@ -33,7 +34,7 @@ class Digest:
 
     def _whole(self, view: memoryview) -> Content:
         state = np.zeros(kernel.STATE_WORDS, np.uint64)
-        start = _address(view)
+        start = address_of(np.frombuffer(view, np.uint8))
         _, end = kernel.verify_records(start, start, start + len(view), self._words, state)
         assert end == start + len(view), "whole records"
         assert not state[kernel.DISORDERS], "the merge gives records in order"
@@ -73,21 +74,17 @@ class LongRecord:
             self._rest, view = self._rest + bytes(view[:taken]), view[taken:]
             if len(self._rest) < _STEP_BYTES:
                 return
-            self._hash(np.frombuffer(self._rest, np.uint8).ctypes.data, _STEP_BYTES)
+            self._hash(address_of(np.frombuffer(self._rest, np.uint8)), _STEP_BYTES)
         whole = len(view) // _STEP_BYTES * _STEP_BYTES
         self._rest = bytes(view[whole:])
         if whole:
-            self._hash(_address(view), whole)
+            self._hash(address_of(np.frombuffer(view, np.uint8)), whole)
 
     def end(self) -> int:
         """The record ends here: its fingerprint."""
         rest = np.frombuffer(self._rest + bytes(SLACK_BYTES), np.uint8)
-        self._hash(rest.ctypes.data, len(self._rest), is_last=True)
+        self._hash(address_of(rest), len(self._rest), is_last=True)
         return int(self._lanes[1]) << 64 | int(self._lanes[0])
 
     def _hash(self, address: int, length: int, *, is_last: bool = False) -> None:
         kernel.hash_steps(address, length, int(is_last), self._lanes)
-
-
-def _address(view: memoryview) -> int:
-    return int(np.frombuffer(view, np.uint8).ctypes.data)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serializers import SLACK_BYTES, RecordLayout
+from serializers.columns.scratch import address_of
 from shuffle.exchange.key_shape import KeyShape
 from shuffle.exchange.keyed_rows import hash_keys, join_keys
 from shuffle.exchange.partitioners import Partitioner, partitions_of_hashes
@@ -48,11 +49,11 @@ def record_shape(layout: RecordLayout, partition_bytes: int) -> KeyShape:
 def record_rows(view: memoryview, layout: RecordLayout) -> Iterator[RecordRows]:
     """The rows of whole records with slack behind them, some at a time. Each is good until the next."""
     words = layout_numbers(layout)
-    start = address = _address(np.frombuffer(view, np.uint8)) if len(view) else 0
+    start = address = address_of(np.frombuffer(view, np.uint8)) if len(view) else 0
     end = address + len(view)
     target, ends = np.empty(_row_room(len(view), layout), np.uint8), np.empty(RECORDS_MAX, np.uint32)
     while start < end:
-        count, start = kernel.write_rows(start, end, words, _address(target), ends)
+        count, start = kernel.write_rows(start, end, words, address_of(target), ends)
         assert count, "whole records"
         yield RecordRows(target, ends[: int(count)])
 
@@ -114,11 +115,11 @@ def _partitioned(session: RowSession, shape: KeyShape, layout: RecordLayout) -> 
     for view in session.read():
         if len(target) < len(view) + SLACK_BYTES:
             target = np.empty(len(view) + SLACK_BYTES, np.uint8)
-        start = _address(np.frombuffer(view, np.uint8))
+        start = address_of(np.frombuffer(view, np.uint8))
         end = start + len(view)
         while start < end:
-            start, target_end, number = kernel.read_rows(start, end, shape.partition_bytes, words, _address(target))
-            yield int(number), target.data[: int(target_end) - _address(target)]
+            start, target_end, number = kernel.read_rows(start, end, shape.partition_bytes, words, address_of(target))
+            yield int(number), target.data[: int(target_end) - address_of(target)]
 
 
 def _row_room(size_bytes: int, layout: RecordLayout) -> int:
@@ -127,8 +128,3 @@ def _row_room(size_bytes: int, layout: RecordLayout) -> int:
         return 2 * size_bytes + 2 * SLACK_BYTES  # a line that is empty takes 1 byte, and its row 2
     count = min(RECORDS_MAX, size_bytes // layout.record_bytes)
     return count * (layout.record_bytes + layout.key_bytes + 5) + 2 * SLACK_BYTES
-
-
-def _address(array: NDArray[np.uint8]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory import MemoryConfigurationError
+from serializers.columns.scratch import address_of
 from shuffle.aggregation import aggregator as module
 from shuffle.aggregation.aggregates import parse_aggregates
 from shuffle.aggregation.aggregator import Aggregator, Combines, expected_groups
@@ -19,7 +20,7 @@ from shuffle.aggregation.finish import Finisher, integers_of, with_nulls
 from shuffle.aggregation.group_table import ALL_BITS
 from shuffle.aggregation.keys import KeyForm, Keys
 from shuffle.aggregation.lane import Lane
-from shuffle.aggregation.state_plan import StatePlan, ValueColumn, address_of
+from shuffle.aggregation.state_plan import StatePlan, ValueColumn
 from shuffle.kernels.states import FLOAT, SIGNED
 from shuffle.options import SortOptions
 from tests import tiny

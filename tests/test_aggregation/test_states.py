@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serializers.columns.scratch import address_of
 from shuffle.aggregation.aggregates import Aggregate, parse_aggregates
 from shuffle.aggregation.finish import Finisher, integers_of, misfits, with_nulls
-from shuffle.aggregation.state_plan import StatePlan, ValueColumn, address_of
+from shuffle.aggregation.state_plan import StatePlan, ValueColumn
 from shuffle.kernels import states as kernels
 from shuffle.kernels.states import FLOAT, SIGNED, UNSIGNED
 from tests.test_aggregation import twin
