@@ -6,12 +6,20 @@ The seed of random types is in the names of their tests: all workers must have t
 import os
 from random import Random
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("SPILLWAY_SEED", str(Random().getrandbits(32)))
 
 settings.register_profile("spillway", deadline=None, print_blob=True)
 settings.load_profile("spillway")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The properties take their examples by the same seed, unless `--hypothesis-seed` names another."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = os.environ["SPILLWAY_SEED"]
 
 
 def pytest_report_header() -> str:

@@ -12,14 +12,17 @@ _OFFSET_BYTES = 4
 
 
 def values_bytes(array: Any) -> int:
-    """Bytes of all values: of fixed width as they are, of texts and lists their contents and 4 for each."""
+    """Bytes of all values: of fixed width as they are, at least one each; of texts and lists their contents and 4 each.
+
+    A whole byte for a truth value makes the bytes of the parts of an array those of the whole, however it is cut.
+    """
     kinds = pa.types
     for belongs, measure in _MEASURES:
         if belongs(array.type):
             return measure(array)
     if kinds.is_fixed_size_binary(array.type) or kinds.is_primitive(array.type) or kinds.is_decimal(array.type):
         bits: int = array.type.bit_width
-        return len(array) * bits // 8
+        return len(array) * max(1, bits // 8)
     return len(array) * _OFFSET_BYTES
 
 
