@@ -7,6 +7,7 @@ custom        a function of key and number of partitions, called once for each r
 range         no number: map outputs are cut afterwards, exactly, at places chosen from their block indexes
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import index
@@ -41,12 +42,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Partitioner:
-    """What all partitioners have in common."""
-
-    @property
-    def numbers_rows(self) -> bool:
-        """Whether rows carry a partition number before their key."""
-        return True
+    """What all partitioners have in common. As it stands here, rows carry no partition number."""
 
     @property
     def takes_keys(self) -> bool:
@@ -61,7 +57,7 @@ class Partitioner:
     def partition_bytes(self, partitions: int) -> int:
         """For `KeyShape`: bytes of the partition number before each key. Raises PartitionerError."""
         check_partitions(partitions)
-        return partition_bytes_of(partitions) if self.numbers_rows else 0
+        return 0
 
     def assign(
         self,
@@ -78,31 +74,54 @@ class Partitioner:
         `first_record` is the place of the first row in the output of map task `map_number`; `keys` are the keys as
         Python values, where `takes_keys`. Raises PartitionerError, and what a partition function raises.
         """
-        if not shape.partition_bytes:
-            return None
-        return self._assign(Batch(group_rows, shape, partitions, map_number, first_record, keys))
-
-    def _assign(self, batch: Batch) -> NDArray[np.uint32]:
-        raise NotImplementedError
+        return None
 
 
 @dataclass(frozen=True)
-class HashPartitioner(Partitioner):
+class NumberingPartitioner(Partitioner, ABC):
+    """Rows carry the number of their partition before their key."""
+
+    def partition_bytes(self, partitions: int) -> int:
+        check_partitions(partitions)
+        return partition_bytes_of(partitions)
+
+    def assign(
+        self,
+        group_rows: Rows,
+        shape: KeyShape,
+        partitions: int,
+        *,
+        map_number: int = 0,
+        first_record: int = 0,
+        keys: Sequence[Any] | None = None,
+    ) -> NDArray[np.uint32] | None:
+        if not (shape.partition_bytes or self.takes_keys):
+            return None
+        numbers = self.number(Batch(group_rows, shape, partitions, map_number, first_record, keys))
+        return numbers if shape.partition_bytes else None
+
+    @abstractmethod
+    def number(self, batch: Batch) -> NDArray[np.uint32]:
+        """The partition of each row. Raises what `assign` does."""
+
+
+@dataclass(frozen=True)
+class HashPartitioner(NumberingPartitioner):
     """Equal keys go to one partition, and keys are spread evenly."""
 
-    def _assign(self, batch: Batch) -> NDArray[np.uint32]:
+    def number(self, batch: Batch) -> NDArray[np.uint32]:
         return partitions_of_hashes(hash_keys(batch.rows, batch.shape), batch.partitions)
 
 
 @dataclass(frozen=True)
-class RoundRobinPartitioner(Partitioner):
+class RoundRobinPartitioner(NumberingPartitioner):
     """Records are dealt out one by one; the first of map task m goes to partition m, so that short outputs differ."""
 
     @property
     def sorts_by_key(self) -> bool:
         return False
 
-    def _assign(self, batch: Batch) -> NDArray[np.uint32]:
+    def number(self, batch: Batch) -> NDArray[np.uint32]:
         first = np.uint64((batch.map_number + batch.first_record) % batch.partitions)
         places = np.arange(len(batch.rows.ends), dtype=np.uint64) + first
         return (places % np.uint64(batch.partitions)).astype(np.uint32)
@@ -111,10 +130,6 @@ class RoundRobinPartitioner(Partitioner):
 @dataclass(frozen=True)
 class BroadcastPartitioner(Partitioner):
     """Every partition gets all records, in the order of (map task, position)."""
-
-    @property
-    def numbers_rows(self) -> bool:
-        return False
 
     @property
     def sorts_by_key(self) -> bool:
@@ -132,14 +147,13 @@ class RangePartitioner(Partitioner):
     weigh: Literal["records", "bytes"] = "records"
     whole_keys: bool = False
 
-    @property
-    def numbers_rows(self) -> bool:
-        return False
-
 
 @dataclass(frozen=True)
-class CustomPartitioner(Partitioner):
-    """`function(key, partitions)` says the partition: an int, 0 to partitions - 1. Called once for each record."""
+class CustomPartitioner(NumberingPartitioner):
+    """`function(key, partitions)` says the partition: an int, 0 to partitions - 1. Called once for each record.
+
+    What it says is checked even where there is one partition only.
+    """
 
     function: PartitionFunction
 
@@ -147,21 +161,7 @@ class CustomPartitioner(Partitioner):
     def takes_keys(self) -> bool:
         return True
 
-    def assign(
-        self,
-        group_rows: Rows,
-        shape: KeyShape,
-        partitions: int,
-        *,
-        map_number: int = 0,
-        first_record: int = 0,
-        keys: Sequence[Any] | None = None,
-    ) -> NDArray[np.uint32] | None:
-        """As in `Partitioner`; what the function says is checked even where there is one partition only."""
-        numbers = self._assign(Batch(group_rows, shape, partitions, map_number, first_record, keys))
-        return numbers if shape.partition_bytes else None
-
-    def _assign(self, batch: Batch) -> NDArray[np.uint32]:
+    def number(self, batch: Batch) -> NDArray[np.uint32]:
         assert batch.keys is not None and len(batch.keys) == len(batch.rows.ends), "one key for each row"
         return np.array(self._ask(batch.keys, batch.partitions, batch.first_record), np.uint32)
 
