@@ -6,11 +6,11 @@ The engine, and with it numba, is imported at the first call, so that `import sh
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from serializers import RecordLayout, fixed, lines
 from shuffle.engine_thread import EngineThread
-from shuffle.options import Codec, PathLike, SortKernel, SortOptions, path_names, read_options
+from shuffle.options import PathLike, ResourceChoices, SortKernel, SortOptions, path_names, read_options
 from shuffle.report import SortReport
 
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ _LAYOUT_CHOICES = ("record_bytes", "key_offset", "key_bytes", "delimiter")
 T = TypeVar("T")
 
 
-class Choices(TypedDict, total=False):
-    """What may be chosen about a sort or a merge; everything has a default. Sizes are bytes, or text like "256MiB".
+class Choices(ResourceChoices, total=False):
+    """What may be chosen about a sort or a merge, beside its resources; everything has a default.
 
-    memory        what the job may add to this process (default: half of what the process may use)
     record_bytes  length of a record; None for lines
     key_offset    where in a record the key begins
     key_bytes     how long the key is; None for the rest of the record
@@ -32,14 +31,9 @@ class Choices(TypedDict, total=False):
     reverse       descending order; ties keep input order all the same
     unique        only the first of records with equal keys
     limit         only so many records, the first in order
-    temp_dirs     where to spill; default the system's temp directory
-    max_disk      the most that spill files may take
-    threads       workers; default all cores
-    compress      spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
     sort_kernel   "numba", "numpy", or "auto" for the quicker on this processor
     """
 
-    memory: int | str | None
     record_bytes: int | None
     key_offset: int
     key_bytes: int | None
@@ -47,10 +41,6 @@ class Choices(TypedDict, total=False):
     reverse: bool
     unique: bool
     limit: int | None
-    temp_dirs: PathLike | Sequence[PathLike]
-    max_disk: int | str | None
-    threads: int | None
-    compress: Codec
     sort_kernel: SortKernel
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from memory import parse_size
 from serializers import RecordLayout, lines
@@ -11,6 +11,23 @@ from serializers import RecordLayout, lines
 PathLike = str | os.PathLike[str]
 Codec = Literal["none", "lz4", "zstd", "auto"]
 SortKernel = Literal["auto", "numba", "numpy"]
+
+
+class ResourceChoices(TypedDict, total=False):
+    """What every job may take, in the words of its caller. Sizes are bytes, or text like "256MiB".
+
+    memory     what the job may add to this process (default: half of what the process may use)
+    temp_dirs  where to spill; default the system's temp directory
+    max_disk   the most that spill files may take
+    threads    workers that sort and merge; default all cores
+    compress   spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
+    """
+
+    memory: int | str | None
+    temp_dirs: PathLike | Iterable[PathLike]
+    max_disk: int | str | None
+    threads: int | None
+    compress: Codec
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from serializers import rows
 from shuffle.batches import Batches
 from shuffle.closable import Closable
-from shuffle.options import Codec, PathLike, SortOptions, read_options
+from shuffle.options import ResourceChoices, SortOptions, read_options
 from shuffle.report import SortReport
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ SAMPLE_VALUES = 1000
 """Looked at where no type is given."""
 
 
-class RecordChoices(TypedDict, total=False):
-    """What may be chosen about a sort of Python values; everything has a default.
+class RecordChoices(ResourceChoices, total=False):
+    """What may be chosen about a sort of Python values, beside its resources; everything has a default.
 
     type_info      a type hint or a TypeInformation; found from the first 1,000 values if not given
     by             fields to order by: "country", "-amount" (descending), "address.city:nulls-last", 0, or several
@@ -42,11 +42,6 @@ class RecordChoices(TypedDict, total=False):
     reverse        descending order; ties keep input order all the same
     nulls_last     None behind everything else, where None is a value at all
     allow_generic  False: an error instead of pickling values of a type that nobody described
-    memory         what the job may add to this process (default: half of what the process may use)
-    temp_dirs      where to spill; default the system's temp directory
-    max_disk       the most that spill files may take
-    threads        workers that sort; default all cores
-    compress       spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
     """
 
     type_info: Any
@@ -55,11 +50,6 @@ class RecordChoices(TypedDict, total=False):
     reverse: bool
     nulls_last: bool
     allow_generic: bool
-    memory: int | str | None
-    temp_dirs: PathLike | Iterable[PathLike]
-    max_disk: int | str | None
-    threads: int | None
-    compress: Codec
 
 
 _FORM_CHOICES = ("type_info", "by", "key", "nulls_last", "allow_generic")

@@ -18,7 +18,7 @@ def aggregate(values: Any, by: By, aggregates: Aggregates, **choices: Any) -> An
     by           the fields of the key: "country", "-year" (descending), "address.city", 0, or several
     aggregates   "sum:amount, count, mean:price", a list of such, or with names: {"total": "sum:amount", "n": "count"}
 
-    and what `OperatorChoices` has (for tables `TableChoices`, `format=` and `column_types=`). Records give an
+    and what `OperatorChoices` has (for tables `ResourceChoices`, `format=` and `column_types=`). Records give an
     `OperatorResult` of Rows: the key's fields, then the results by name. Tables give an `AggregatedTable`: columns.
 
     Results are the same for any memory and any number of threads, floats to the last bit. Integers are exact: of any

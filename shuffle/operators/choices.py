@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypedDict
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from serializers import lines
-from shuffle.options import Codec, PathLike, SortOptions, read_options
+from shuffle.options import PathLike, ResourceChoices, SortOptions, read_options
 
 
-class JobChoices(TypedDict, total=False):
-    """Of a call on Python values; everything has a default.
+class JobChoices(ResourceChoices, total=False):
+    """Of a call on Python values, beside its resources; everything has a default.
 
     nulls_last     None behind everything else, where None is a value at all
     allow_generic  False: an error instead of pickling values of a type that nobody described
-    memory         what the call may add to this process (default: half of what the process may use)
-    temp_dirs      where to spill; default the system's temp directory
-    max_disk       the most that spill files may take
-    threads        workers that sort; default all cores
-    compress       spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
     """
 
     nulls_last: bool
     allow_generic: bool
-    memory: int | str | None
-    temp_dirs: PathLike | Iterable[PathLike]
-    max_disk: int | str | None
-    threads: int | None
-    compress: Codec
 
 
 class OperatorChoices(JobChoices, total=False):

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from serializers.types.ordering import By
+    from shuffle.options import ResourceChoices
     from shuffle.tables.partition import PartitionedTable, TablePartitioner
-    from shuffle.tables.table_session import TableChoices
     from shuffle.tables.table_sorter import SortedTable
     from shuffle.tables.table_source import TableSource
 
@@ -44,7 +44,7 @@ def sort_table(
     unique: bool = False,
     format: str | None = None,
     column_types: dict[str, Any] | None = None,
-    **choices: Unpack[TableChoices],
+    **choices: Unpack[ResourceChoices],
 ) -> SortedTable:
     """The rows of a table in order, in the memory you allow: columns in, columns out. Ties keep the order they had.
 
@@ -58,7 +58,7 @@ def sort_table(
     format         of a file: "parquet", "csv", "tsv", "arrow"; by the suffix of its name if not given
     column_types   of a CSV or TSV file, by name: Arrow types or their names; found from the first block if not given
 
-    and what `TableChoices` has. Nothing is sorted before the first row is wanted. The result can be read again and
+    and what `ResourceChoices` has. Nothing is sorted before the first row is wanted. The result can be read again and
     again, as record batches, as a `pyarrow.Table`, or by whoever takes Arrow streams; close it, or use it in a `with`,
     to free its memory and files early. Raises TableError for a source, a column or a value that does not fit,
     SerializationError kinds, with the row and the column, for what rows cannot carry, and OSError or MemoryError kinds
@@ -90,7 +90,7 @@ def partition_table(
     nulls_last: bool = False,
     format: str | None = None,
     column_types: dict[str, Any] | None = None,
-    **choices: Unpack[TableChoices],
+    **choices: Unpack[ResourceChoices],
 ) -> PartitionedTable:
     """Divide a table into partitions, each of them in order: `for number, batches in partition_table(...)`.
 

@@ -9,10 +9,10 @@ from shuffle.tables.calls import sort_table
 
 if TYPE_CHECKING:
     from serializers.types.ordering import By
+    from shuffle.options import ResourceChoices
     from shuffle.tables.group_reduce import GroupFunction, ReducedTable
     from shuffle.tables.join_plan import How, On
     from shuffle.tables.merge_join import JoinedTable
-    from shuffle.tables.table_session import TableChoices
     from shuffle.tables.table_sorter import SortedTable
 
 
@@ -23,7 +23,7 @@ def distinct_table(
     nulls_last: bool = False,
     format: str | None = None,
     column_types: dict[str, Any] | None = None,
-    **choices: Unpack[TableChoices],
+    **choices: Unpack[ResourceChoices],
 ) -> SortedTable:
     """The first of all rows that are equal in the columns of `by`, or in all columns, in their order.
 
@@ -45,7 +45,7 @@ def top_k_table(
     nulls_last: bool = False,
     format: str | None = None,
     column_types: dict[str, Any] | None = None,
-    **choices: Unpack[TableChoices],
+    **choices: Unpack[ResourceChoices],
 ) -> SortedTable:
     """The first `k` rows in the order of `by`: "-amount" for the largest. Equal ones in the order they had.
 
@@ -68,7 +68,7 @@ def group_reduce_table(
     nulls_last: bool = False,
     format: str | None = None,
     column_types: dict[str, Any] | None = None,
-    **choices: Unpack[TableChoices],
+    **choices: Unpack[ResourceChoices],
 ) -> ReducedTable:
     """What `function(key, rows)` makes of each group of rows that are equal in the columns of `by`, in their order.
 
@@ -113,7 +113,7 @@ def merge_join_tables(
     how: How = "inner",
     suffix: str = "_right",
     nulls_equal: bool = False,
-    **choices: Unpack[TableChoices],
+    **choices: Unpack[ResourceChoices],
 ) -> JoinedTable:
     """The rows of two tables that are equal in the columns of `on`, side by side, in the order of these columns.
 

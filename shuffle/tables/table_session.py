@@ -7,38 +7,21 @@ batch <──decode── rows <──read──────── merge
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import Any
 
 from serializers import lines
 from serializers import rows as rows_layout
-from shuffle.options import Codec, PathLike, SortOptions, read_options
+from shuffle.options import ResourceChoices, SortOptions, read_options
 from shuffle.report import SortReport
 from shuffle.row_session import RowSession
 from shuffle.tables.table_codec import TableCodec
 from shuffle.tables.table_source import TableSource
 
 
-class TableChoices(TypedDict, total=False):
-    """What may be chosen about every job on tables; everything has a default.
-
-    memory        what the job may add to this process (default: half of what the process may use)
-    temp_dirs     where to spill; default the system's temp directory
-    max_disk      the most that spill files may take
-    threads       workers that sort; default all cores
-    compress      spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
-    """
-
-    memory: int | str | None
-    temp_dirs: PathLike | Iterable[PathLike]
-    max_disk: int | str | None
-    threads: int | None
-    compress: Codec
-
-
 def options_of(
-    choices: TableChoices, *, taken_bytes: int = 0, share: int = 1, unique: bool = False, limit: int | None = None
+    choices: ResourceChoices, *, taken_bytes: int = 0, share: int = 1, unique: bool = False, limit: int | None = None
 ) -> SortOptions:
     """Options of one of `share` sessions of a job, beside which `taken_bytes` of memory are taken.
 
