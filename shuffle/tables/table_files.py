@@ -106,10 +106,16 @@ def row_groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
             wanted = _group_rows(pa.Table.from_batches(waiting, schema).slice(0, _MEASURED_ROWS))
         while wanted is not None and count >= wanted:
             table = pa.Table.from_batches(waiting, schema)
-            yield table.slice(0, wanted).combine_chunks()
+            yield _copied(table.slice(0, wanted))
             waiting, count = table.slice(wanted).to_batches(), count - wanted
     if count:
-        yield pa.Table.from_batches(waiting, schema).combine_chunks()
+        yield _copied(pa.Table.from_batches(waiting, schema))
+
+
+def _copied(table: Any) -> Any:
+    """The same rows in buffers of their own: what is written of a part of an array depends on where it was cut."""
+    columns = [pa.concat_arrays(column.chunks) for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def _group_rows(first: Any) -> int:
