@@ -1,6 +1,8 @@
 """What is to be closed when one is done with it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -19,3 +21,31 @@ class Closable(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class ClosedByError(Closable):
+    """Closed by the first error, which is raised again to whoever asks next: the first may have kept it to himself.
+
+    `close` sets `_is_closed`.
+    """
+
+    _error: BaseException | None = None
+    _is_closed = False
+
+    def _check_open(self, when_closed: str) -> None:
+        """Raises the first error, or ValueError with the text `when_closed`."""
+        if self._error is not None:
+            raise self._error
+        if self._is_closed:
+            raise ValueError(when_closed)
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except GeneratorExit:  # nothing is wrong: a reader had enough
+            raise
+        except BaseException as error:
+            self._error = error
+            self.close()
+            raise

@@ -9,7 +9,6 @@ Aggregates without a state of fixed length, such as the least text, are computed
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from shuffle.aggregation.state_plan import PARTS_OF, StatePlan, ValueColumn, Wor
 from shuffle.aggregation.table_keys import TableKeys
 from shuffle.aggregation.table_parts import table_parts
 from shuffle.aggregation.table_sorts import TableSort
+from shuffle.closable import ClosedByError
 from shuffle.options import SortOptions
 from shuffle.tables.kinds import check_column
 from shuffle.tables.table_result import TableResult
@@ -41,7 +41,7 @@ READERS = 2
 """Batches that are read at the same time."""
 
 
-class AggregatedTable(TableResult):
+class AggregatedTable(ClosedByError, TableResult):
     """One row for each group, in the order of keys: the columns of the keys, then one for each of `aggregates`.
 
     Computed when the first row is wanted; read again, it is put in order again. The first error closes it, and sticks.
@@ -68,8 +68,6 @@ class AggregatedTable(TableResult):
         self._source, self._opened, self._format = source, opened, format
         self._options, self._combines = options, combines
         self._work: _Work | None = None
-        self._error: BaseException | None = None
-        self._is_closed = False
         self._is_read = False
 
     def batches(self) -> Generator[Any, None, None]:
@@ -99,10 +97,7 @@ class AggregatedTable(TableResult):
             self._work.close()
 
     def _worked(self) -> _Work:
-        if self._error is not None:
-            raise self._error
-        if self._is_closed:
-            raise ValueError("this table is closed. Aggregate it again")
+        self._check_open("this table is closed. Aggregate it again")
         if self._work is None:
             with self._closed_on_error():
                 self._work = _Work(self._keys, self._wanted(), self._options, self._opened, self._combines)
@@ -118,17 +113,6 @@ class AggregatedTable(TableResult):
             return None
         name = column_of(aggregate, opened)
         return opened.schema.field(name).type
-
-    @contextmanager
-    def _closed_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self._error = error
-            self.close()
-            raise
 
 
 def column_of(aggregate: Aggregate, opened: TableSource) -> str:

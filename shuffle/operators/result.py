@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import GeneratorType
 from typing import Generic, Protocol, TypeVar
 
-from shuffle.closable import Closable
+from shuffle.closable import ClosedByError
 from shuffle.report import SortReport
 
 R = TypeVar("R", covariant=True)
@@ -46,7 +46,7 @@ class Operator(Protocol[R]):
         """Give back memory, files and threads. Idempotent."""
 
 
-class OperatorResult(Closable, Generic[R]):
+class OperatorResult(ClosedByError, Generic[R]):
     """The results of an operator, computed anew each time they are iterated. Close it, or drop it, when done.
 
     For one thread at a time. What goes wrong closes it, and is raised again by whoever asks next.
@@ -55,8 +55,6 @@ class OperatorResult(Closable, Generic[R]):
     def __init__(self, operator: Operator[R]) -> None:
         self._operator = operator
         self._report: OperatorReport | None = None
-        self._error: BaseException | None = None
-        self._is_closed = False
         self._reading: Iterator[R] | None = None
 
     def __iter__(self) -> Iterator[R]:
@@ -69,12 +67,8 @@ class OperatorResult(Closable, Generic[R]):
             )
         self._reading = self._operator.results()
         try:
-            yield from self._reading
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self._fail(error)
-            raise
+            with self._closed_on_error():
+                yield from self._reading
         finally:
             self._reading = None
         if self._is_closed:
@@ -83,17 +77,11 @@ class OperatorResult(Closable, Generic[R]):
     @property
     def report(self) -> OperatorReport:
         """What it took. Sorts what is not sorted yet."""
-        if self._error is not None:
-            raise self._error
-        if self._is_closed:
-            raise ValueError("this result is closed. Call the operator again")
+        self._check_open("this result is closed. Call the operator again")
         if self._report is None:
             report = OperatorReport()
-            try:
+            with self._closed_on_error():
                 self._operator.prepare(report)
-            except BaseException as error:
-                self._fail(error)
-                raise
             self._report = report
         return self._report
 
@@ -105,7 +93,3 @@ class OperatorResult(Closable, Generic[R]):
             self._reading.close()
         self._is_closed = True
         self._operator.close()
-
-    def _fail(self, error: BaseException) -> None:
-        self._error = error
-        self.close()

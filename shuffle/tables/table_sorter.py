@@ -5,12 +5,12 @@ source ──batches──> TableSession ──when the first batch is wanted─
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from typing import Any
 
 from memory import MemoryConfigurationError, format_size
 from serializers.types.ordering import OrderKey
+from shuffle.closable import ClosedByError
 from shuffle.exchange.key_shape import KeyShape
 from shuffle.exchange.keyed_rows import group_starts
 from shuffle.options import SortOptions
@@ -21,7 +21,7 @@ from shuffle.tables.table_session import TableSession
 from shuffle.tables.table_source import TableSource
 
 
-class SortedTable(TableResult):
+class SortedTable(ClosedByError, TableResult):
     """The rows of a source in order. Sorted when the first are wanted; the first error closes it, and sticks."""
 
     def __init__(self, source: TableSource, keys: tuple[OrderKey, ...], options: SortOptions) -> None:
@@ -30,8 +30,6 @@ class SortedTable(TableResult):
         self._source: TableSource | None = source
         self._options = options
         self._session: TableSession | None = None
-        self._error: BaseException | None = None
-        self._is_closed = False
 
     def batches(self) -> Generator[Any, None, None]:
         yield from self.sorted().batches()
@@ -60,10 +58,7 @@ class SortedTable(TableResult):
 
     def sorted(self) -> TableSession:
         """The session, which has sorted all rows. Raises what sorting raises, again and again."""
-        if self._error is not None:
-            raise self._error
-        if self._is_closed:
-            raise ValueError("this table is closed. Sort it again")
+        self._check_open("this table is closed. Sort it again")
         if self._source is not None:
             with self._closed_on_error(), self._source as source:
                 self._session = self._open(source)
@@ -85,12 +80,3 @@ class SortedTable(TableResult):
     @property
     def _shape(self) -> KeyShape:
         return KeyShape(0, self._codec.key_bytes, 0)
-
-    @contextmanager
-    def _closed_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            self._error = error
-            self.close()
-            raise
