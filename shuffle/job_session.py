@@ -7,34 +7,22 @@ methods of a session ── call ─────> job
 import atexit
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Generic, TypeVar
 
+from memory import trim_heap
 from shuffle.engine_thread import EngineThread
-from shuffle.row_reader import RowReader
+from shuffle.reader_job import Reader, ReaderJob
 
 T = TypeVar("T")
 
 
-class Job(Protocol):
-    """What lives on the loop."""
+JobT = TypeVar("JobT", bound=ReaderJob)
 
-    async def open(self) -> object:
-        """Take what the job needs."""
+LARGE_BYTES = 2 << 20
+"""Of rows that are put or read at once: only large values make so many, and leave holes of their size in the heap."""
 
-    async def end_reading(self) -> None:
-        """Close the reader, if there is one. Idempotent."""
-
-    async def close(self) -> None:
-        """Give everything back. Idempotent."""
-
-    def remove_files(self) -> None:
-        """Remove the spill files at once: the process ends."""
-
-
-JobT = TypeVar("JobT", bound=Job)
-
-_open_jobs: dict[Job, int] = {}
+_open_jobs: dict[ReaderJob, int] = {}
 """Jobs that have not been closed, and the process that opened each."""
 
 
@@ -49,7 +37,7 @@ class JobSession(Generic[JobT]):
         _open_jobs[job] = os.getpid()
         self._is_read = False
         try:
-            self._thread.call(_opened(job))
+            self._thread.call(job.open())
         except BaseException:
             self.close()
             raise
@@ -71,31 +59,30 @@ class JobSession(Generic[JobT]):
                 "iterator first, or make a list of what you need twice"
             )
 
-    def _read(self, open_reader: Callable[[], Coroutine[Any, Any, RowReader]]) -> Iterator[memoryview]:
-        """All that a reader gives; each view is good until the next."""
+    def _read(self, open_reader: Callable[[], Coroutine[Any, Any, Reader[T]]]) -> Iterator[T]:
+        """All that a reader gives; each lot is good until the next."""
         self._check_unread()
         self._is_read = True
         try:
             reader = self._call(open_reader())
             while (view := self._call(reader.next())) is not None:
+                size_bytes = len(view)
                 yield view
+                del view  # a row of many blocks is memory of its own: it goes before the next one comes
+                if size_bytes > LARGE_BYTES:
+                    trim_heap()
         finally:
             self._is_read = False
             if self._end.alive:
                 self._call(self._job.end_reading())
 
 
-async def _opened(job: Job) -> None:
-    opening: Awaitable[object] = job.open()
-    await opening
-
-
-def _end(thread: EngineThread, job: Job) -> None:
+def _end(thread: EngineThread, job: ReaderJob) -> None:
     """Nobody closed the session. It may be the engine's own thread that finds out: it must not wait for itself."""
     thread.end_with(_closed(job))
 
 
-async def _closed(job: Job) -> None:
+async def _closed(job: ReaderJob) -> None:
     """Until the last file is gone, the end of the process may have to remove it."""
     try:
         await job.close()

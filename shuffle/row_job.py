@@ -8,47 +8,35 @@ Everything runs on one event loop; `shuffle.engine_thread` gives it one beside t
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
 
-from io_manager import IOManager
 from memory import BufferPool, peak_resident_bytes
-from shuffle.engine import everything_ended, first_error
-from shuffle.means import Means, open_means
+from shuffle.engine import first_error
 from shuffle.merge_heads import MergeOrder
 from shuffle.merge_phase import AnyRun, MergePhase
 from shuffle.options import SortOptions
-from shuffle.plan import SortPlan, make_plan
+from shuffle.plan import SortPlan
+from shuffle.reader_job import ReaderJob
 from shuffle.report import SortReport
 from shuffle.row_feed import RowFeed, Rows
 from shuffle.row_reader import RowReader
 from shuffle.run_builder import RunBuilder
 from shuffle.sinks import Sink
-from shuffle.surroundings import look_around_for_rows
 
 
-class RowJob:
+class RowJob(ReaderJob):
     """Sorts rows of `options.layout`. `report` is whole after `finish`, but for the merges that reading takes."""
 
     def __init__(self, options: SortOptions) -> None:
+        super().__init__(options)
         self.report = SortReport()
-        self._options = options
         self._feed = RowFeed(options.layout)
         self._runs: list[AnyRun] = []
-        self._reader: RowReader | None = None
-        self._stack = AsyncExitStack()
         self._work: asyncio.Task[None] | None = None
-        self._io: IOManager | None = None
         self._started = time.perf_counter()
 
     async def open(self) -> SortPlan:
-        """Plan, and take temp directories and threads. Raises what a plan raises, and what directories do."""
-        plan = make_plan(self._options, look_around_for_rows(self._options))
-        try:
-            self._means = await open_means(plan, self._options, self._stack)
-            self._io = self._means.io
-        except BaseException:
-            await self._stack.aclose()
-            raise
+        """As of any job; from now on rows may be put."""
+        plan = await super().open()
         self._work = asyncio.create_task(self._build())
         return plan
 
@@ -65,7 +53,7 @@ class RowJob:
 
     async def read(self) -> RowReader:
         """All rows in order, once more. The reader before this one must have been closed."""
-        assert self._reader is None, "one reader at a time: there is memory for one merge"
+        self.check_unread()
         self._reader = RowReader(self._merge)
         return self._reader
 
@@ -74,19 +62,8 @@ class RowJob:
 
         A sink that holds buffers until it is closed brings a pool of its own, `outputs`, closed after it.
         """
-        assert self._reader is None, "one reader at a time: there is memory for one merge"
+        self.check_unread()
         return await self._merge(sink, outputs)
-
-    @property
-    def means(self) -> Means:
-        """Plan, memory, disk and threads of the job, between `open` and `close`."""
-        return self._means
-
-    async def end_reading(self) -> None:
-        """Close the reader, if there is one."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            await reader.close()
 
     async def close(self) -> None:
         """Give everything back, wherever the job stands. Idempotent."""
@@ -96,13 +73,7 @@ class RowJob:
             await asyncio.wait([self._work])
             _ = self._work.cancelled() or self._work.exception()  # who puts or finishes was told already
         self._runs.clear()
-        async with everything_ended(self._stack):
-            pass
-
-    def remove_files(self) -> None:
-        """Remove the spill files at once: the process ends, and nothing else can be done any more."""
-        if self._io is not None:
-            self._io.remove_files()
+        await super().close()
 
     # --- inside
 

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 
-from io_manager import ALIGNMENT, IOManager, RunCorruptError, RunFile
+from io_manager import ALIGNMENT, RunCorruptError, RunFile
 from memory import BufferPool, MemoryConfigurationError, format_size
 from shuffle.engine import everything_ended
 from shuffle.exchange.key_shape import KeyShape
@@ -23,15 +23,15 @@ from shuffle.exchange.map_output import MapOutput
 from shuffle.exchange.partitioners import RangePartitioner
 from shuffle.exchange.range_cuts import RangeCuts, cut_ranges
 from shuffle.job_session import JobSession
-from shuffle.means import Means, open_means
+from shuffle.means import Means
 from shuffle.merge_heads import MergeOrder
 from shuffle.merge_phase import AnyRun, MergePhase
 from shuffle.options import SortOptions
-from shuffle.plan import SortPlan, make_plan
+from shuffle.plan import SortPlan
+from shuffle.reader_job import ReaderJob
 from shuffle.row_reader import RowReader
 from shuffle.sinks import Sink
 from shuffle.stored_slice import StoredSlice
-from shuffle.surroundings import look_around_for_rows
 
 
 def find_slices(outputs: Iterable[MapOutput], partition: int) -> list[StoredSlice]:
@@ -107,34 +107,16 @@ class PartitionRuns:
         return MergePhase(self._means, order, on_written=lambda size_bytes: None)
 
 
-class PartitionJob:
+class PartitionJob(ReaderJob):
     """Reads one partition after another, each as often as wanted, in memory of its own. On one event loop."""
 
     def __init__(self, options: SortOptions) -> None:
-        self._options = options
-        self._stack = AsyncExitStack()
-        self._io: IOManager | None = None
+        super().__init__(options)
         self._runs: PartitionRuns | None = None
-        self._reader: RowReader | None = None
-
-    async def open(self) -> None:
-        """Plan, and take temp directories and threads. Raises what a plan raises, and what directories do."""
-        plan = make_plan(self._options, look_around_for_rows(self._options))
-        try:
-            self._means = await open_means(plan, self._options, self._stack)
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        self._io = self._means.io
-
-    @property
-    def means(self) -> Means:
-        """Plan, memory, disk and threads, between `open` and `close`."""
-        return self._means
 
     async def prepare(self, slices: Sequence[StoredSlice]) -> PartitionRuns:
         """The runs of these slices, kept until others are asked for."""
-        assert self._reader is None, "one reader at a time: there is memory for one merge"
+        self.check_unread()
         if self._runs is None or self._runs.slices != tuple(slices):
             await self._close_runs()
             runs = PartitionRuns(self._means, slices)
@@ -147,23 +129,11 @@ class PartitionJob:
         self._reader = (await self.prepare(slices)).read()
         return self._reader
 
-    async def end_reading(self) -> None:
-        """Close the reader, if there is one."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            await reader.close()
-
     async def close(self) -> None:
         """Give everything back, wherever the job stands. Idempotent."""
         await self.end_reading()
         self._runs = None  # their files go with the directory of the job
-        async with everything_ended(self._stack):
-            pass
-
-    def remove_files(self) -> None:
-        """Remove the spill files at once: the process ends, and nothing else can be done any more."""
-        if self._io is not None:
-            self._io.remove_files()
+        await super().close()
 
     async def _close_runs(self) -> None:
         runs, self._runs = self._runs, None
