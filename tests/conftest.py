@@ -4,6 +4,9 @@ The seed of random types is in the names of their tests: all workers must have t
 """
 
 import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -25,3 +28,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> str:
     """Which random types there are this time."""
     return f"SPILLWAY_SEED={os.environ['SPILLWAY_SEED']} repeats these tests"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    point = tmp_path / "small_disk"
+    point.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(point)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    yield point
+    subprocess.run(["umount", str(point)], check=True)

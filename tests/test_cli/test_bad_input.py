@@ -4,8 +4,6 @@ import json
 import os
 import re
 import resource
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -168,18 +166,6 @@ def test_permissions(tmp_path: Path, place: Place, closed: str, mode: int, words
     for word in words:
         assert word in ended.complaint()
     place.check_untouched()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    point = tmp_path / "small_disk"
-    point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(point)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk needs the right to mount one")
-    yield point
-    subprocess.run(["umount", str(point)], check=True)
 
 
 @pytest.mark.parametrize("size_is_known", [True, False])

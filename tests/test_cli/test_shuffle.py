@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,14 +12,13 @@ import pyarrow.parquet
 import pytest
 
 import cli
-from tests.test_cli import SECONDS_MAX, SMALL_MEMORY, SPILLWAY, Ended, Place, here, spillway, without_root_privileges
+from tests.test_cli import SMALL_MEMORY, Ended, Place, here, spillway, without_root_privileges
+from tests.test_cli.processes import STATUSES, Process, check_quiet_end, feed_and_stop, partial, running, until
 
 MIB = 1 << 20
 LINES = b"".join(b"%08d\n" % (n * 7919 % 100_000) for n in range(20_000))
 SORTED = sorted(LINES.splitlines(keepends=True))
 FINE = Ended(cli.OK, b"", "")
-STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-Process = subprocess.Popen[bytes]
 
 
 @pytest.fixture
@@ -181,18 +176,6 @@ def test_no_permission(place: Place) -> None:
     check_nothing_made(place)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    point = tmp_path / "small_disk"
-    point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(point)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk needs the right to mount one")
-    yield point
-    subprocess.run(["umount", str(point)], check=True)
-
-
 @pytest.mark.parametrize("partitioner", ["range", "hash"])
 @pytest.mark.parametrize("size_is_known", [True, False])
 def test_a_full_disk(tmp_path: Path, small_disk: Path, size_is_known: bool, partitioner: str) -> None:
@@ -208,61 +191,20 @@ def test_a_full_disk(tmp_path: Path, small_disk: Path, size_is_known: bool, part
 # --- signals
 
 
-@contextmanager
-def shuffling(place: Place, partitioner: str) -> Iterator[Process]:
+def shuffling(place: Place, partitioner: str) -> AbstractContextManager[Process]:
     """A job that shuffles what we write to its standard input."""
-    words = place.arguments(
-        "shuffle", "-S", SMALL_MEMORY, "--partitions", 9, "--partitioner", partitioner, "-", place.home / "out"
-    )
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-
-    def heed_everything() -> None:
-        for number in STATUSES:
-            signal.signal(number, signal.SIG_DFL)
-
-    with subprocess.Popen([*SPILLWAY, *words], preexec_fn=heed_everything, **streams) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def until(process: Process, condition: Callable[[], object]) -> None:
-    """Wait until it is so, as long as the job runs."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.001)
-
-
-def partial(place: Place) -> Path | None:
-    """The output in the making."""
-    return next(place.home.glob(".out.*.partial"), None)
-
-
-def half_written(place: Place) -> bool:
-    """Whether some file has begun."""
-    made = partial(place)
-    return made is not None and any(path.stat().st_size for path in made.glob("part-*"))
+    choices = ("-S", SMALL_MEMORY, "--partitions", 9, "--partitioner", partitioner)
+    return running(place, "shuffle", *choices, "-", place.home / "out")
 
 
 def stop_while_writing(process: Process, place: Place) -> None:
     """The job stands still, its output half written."""
-    assert process.stdin is not None
-    process.stdin.write(LINES * 450)
-    process.stdin.close()
-    process.stdin = None
-    until(process, lambda: half_written(place))
-    process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-    assert partial(place) is not None, "it was too quick to be stopped"
 
+    def has_begun() -> bool:
+        made = partial(place.home / "out")
+        return made is not None and any(path.stat().st_size for path in made.glob("part-*"))
 
-def check_quiet_end(process: Process, status: int) -> None:
-    """It ends so, and says nothing."""
-    stdout, stderr = process.communicate(timeout=SECONDS_MAX)
-    assert (process.returncode, stdout, stderr) == (status, b"", b"")
+    feed_and_stop(process, LINES * 450, place.home / "out", has_begun)
 
 
 @pytest.mark.parametrize("partitioner", ["range", "hash"])
@@ -292,7 +234,7 @@ def test_killed_outright(place: Place, capfd: pytest.CaptureFixture[str]) -> Non
         stop_while_writing(process, place)
         process.kill()
         check_quiet_end(process, -signal.SIGKILL)
-    assert partial(place) is not None and not (place.home / "out").exists()
+    assert partial(place.home / "out") is not None and not (place.home / "out").exists()
     words = place.arguments("shuffle", "--partitions", 2, place.inputs / "lines", place.home / "out")
     assert here(capfd, *words) == FINE
     assert sorted(path.name for path in place.home.iterdir()) == ["out", "output"] and not any(place.temp.iterdir())

@@ -4,23 +4,30 @@ A job that reads from our pipe cannot leave the phase in which it spills, so tha
 meet it while it merges, it is stopped as soon as its output grows, and only then signalled.
 """
 
-import os
 import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 import cli
 from tests.test_cli import OLD, SECONDS_MAX, SMALL_MEMORY, SPILLWAY, Place
+from tests.test_cli.processes import (
+    STATUSES,
+    Process,
+    check_quiet_end,
+    feed_and_stop,
+    heed_everything,
+    partial,
+    running,
+    until,
+)
 
 MIB = 1 << 20
-STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-Process = subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +43,9 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def heed_everything() -> None:
-    """Whoever started the tests may ignore signals (nohup does), and its children would."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def sorting(place: Place, *, preexec_fn: Callable[[], object] = heed_everything) -> Iterator[Process]:
+def sorting(place: Place, *, preexec_fn: Callable[[], object] = heed_everything) -> AbstractContextManager[Process]:
     """A job that sorts what we write to its standard input."""
-    words = [*SPILLWAY, *place.arguments("sort", "-S", SMALL_MEMORY, "--threads", 1, "-", place.output)]
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(words, preexec_fn=preexec_fn, **streams) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def until(process: Process, condition: Callable[[], object]) -> None:
-    """Wait until it is so, as long as the job runs."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.001)
+    return running(place, "sort", "-S", SMALL_MEMORY, "--threads", 1, "-", place.output, preexec_fn=preexec_fn)
 
 
 def feed_until_it_spills(process: Process, place: Place, data: bytes) -> int:
@@ -74,32 +59,14 @@ def feed_until_it_spills(process: Process, place: Place, data: bytes) -> int:
     return len(data)
 
 
-def partial(place: Place) -> Path | None:
-    """The output in the making."""
-    return next(place.home.glob(".output.*.partial"), None)
-
-
 def stop_while_merging(process: Process, place: Place, data: bytes) -> None:
     """The job stands still, its output half written."""
-    assert process.stdin is not None
-    process.stdin.write(data)
-    process.stdin.close()
-    process.stdin = None
 
     def has_begun() -> bool:
-        made = partial(place)
+        made = partial(place.output)
         return made is not None and made.stat().st_size > 0
 
-    until(process, has_begun)
-    process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-    assert partial(place) is not None, "it was too quick to be stopped"
-
-
-def check_quiet_end(process: Process, status: int) -> None:
-    """It ends so, and says nothing."""
-    stdout, stderr = process.communicate(timeout=SECONDS_MAX)
-    assert (process.returncode, stdout, stderr) == (status, b"", b"")
+    feed_and_stop(process, data, place.output, has_begun)
 
 
 @pytest.mark.parametrize("number", STATUSES, ids=lambda number: number.name)
@@ -159,7 +126,7 @@ def test_killed_outright(place: Place, data: bytes) -> None:
         check_quiet_end(process, -signal.SIGKILL)
     assert place.output.read_bytes() == OLD
     (left,) = place.temp.iterdir()
-    assert any(left.glob("run-*.spill")) and partial(place) is not None
+    assert any(left.glob("run-*.spill")) and partial(place.output) is not None
     source = place.write("lines", b"b\na\n")
     assert cli.run(place.arguments("sort", source, place.output)) == cli.OK
     assert place.output.read_bytes() == b"a\nb\n"

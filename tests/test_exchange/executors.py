@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
+from shuffle.closable import Closable
 from shuffle.exchange.executor import Handle
 from shuffle.exchange.slots import Slot
 from shuffle.exchange.task_manager import LocalHandle, TaskManager
@@ -18,7 +18,7 @@ from shuffle.exchange.tasks import Outcome, TaskFunction, run_task, sendable
 MIB = 1 << 20
 
 
-class InlineExecutor:
+class InlineExecutor(Closable):
     """A second implementation of the protocol, with nothing in common with the first: no process, no waiting."""
 
     def __init__(self, directory: Path, *, slots: int = 1, task_bytes: int = 64 * MIB) -> None:
@@ -51,14 +51,6 @@ class InlineExecutor:
 
     def close(self) -> None:
         """Nothing to end."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def children() -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,22 +19,10 @@ from shuffle.exchange import window_combiner
 from shuffle.exchange.shuffle_job import Shuffle
 from shuffle.exchange.shuffle_result import ShuffleResult
 from shuffle.exchange.task_errors import TaskFailedError
-from tests import tiny
-from tests.test_exchange.executors import InlineExecutor, nothing_left
+from tests.test_exchange.executors import InlineExecutor
 
 FEW = settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = st.sampled_from(["to", "be", "or", "not", "", "é", "\x00", "a\x00b", "hot"])
-
-
-@pytest.fixture(params=["ample", "tiny"])
-def inline(request: pytest.FixtureRequest) -> Iterator[InlineExecutor]:
-    """Tasks in this process; "tiny" with so little memory that all of them spill."""
-    with nothing_left() as directory:
-        if request.param == "ample":
-            yield InlineExecutor(directory, slots=3)
-            return
-        with tiny.machine():
-            yield InlineExecutor(directory, slots=2)
 
 
 def partitions_of(result: ShuffleResult) -> list[list[Any]]:

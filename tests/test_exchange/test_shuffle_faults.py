@@ -21,20 +21,9 @@ from shuffle.exchange.partitioners import PartitionerError
 from shuffle.exchange.shuffle_job import Shuffle
 from shuffle.exchange.task_errors import TaskFailedError, TaskNotSendableError, WorkerDiedError
 from shuffle.exchange.task_manager import TaskManager
-from tests import tiny
 from tests.test_exchange.executors import InlineExecutor, nothing_left, task_manager
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(params=["ample", "tiny"])
-def inline(request: pytest.FixtureRequest) -> Iterator[InlineExecutor]:
-    with nothing_left() as directory:
-        if request.param == "ample":
-            yield InlineExecutor(directory)
-            return
-        with tiny.machine():
-            yield InlineExecutor(directory)
 
 
 @pytest.fixture(scope="module")

@@ -27,17 +27,6 @@ PARTITIONS = st.sampled_from([1, 2, 7, 30])
 LINES = st.lists(st.lists(WORDS, max_size=6), max_size=40)
 
 
-@pytest.fixture(params=["ample", "tiny"])
-def inline(request: pytest.FixtureRequest) -> Iterator[InlineExecutor]:
-    """Tasks in this process; "tiny" with so little memory that all of them spill."""
-    with nothing_left() as directory:
-        if request.param == "ample":
-            yield InlineExecutor(directory, slots=3)
-            return
-        with tiny.machine():
-            yield InlineExecutor(directory, slots=2)
-
-
 @pytest.fixture(scope="module")
 def workers() -> Iterator[TaskManager]:
     """Both have started, so that no test finds a process that was not there before."""
