@@ -17,6 +17,7 @@ from memory.errors import (
     SizeError,
 )
 from memory.extent import Extent
+from memory.heap import trim_heap
 from memory.manager import MemoryManager
 from memory.pool import BufferPool
 from memory.probe import (
@@ -63,4 +64,5 @@ __all__ = [
     "peak_resident_bytes",
     "process_memory_limit",
     "resident_bytes",
+    "trim_heap",
 ]

@@ -6,6 +6,8 @@ so a process with a warm cache never pays for it: starting takes 0.2 s instead o
 Kernels inline `serializers/intrinsics.py` and the helpers and constants of three more files, so the cache directory is
 named after their contents and the processor, and an object file after the contents of the file that defines it, and of
 the kernel files that it imports: a change anywhere is a cache that is missing something, never one that is wrong.
+
+What is loaded is run. So an object file counts only if it is this user's or root's, and nobody else may write it.
 """
 
 import errno
@@ -13,7 +15,10 @@ import hashlib
 import logging
 import os
 import re
+import secrets
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, update_wrapper
 from pathlib import Path
 from types import FunctionType
@@ -155,11 +160,22 @@ def _read(file: Path | None) -> bytes | None:
     if file is None:
         return None
     try:
-        content = file.read_bytes()
+        content = _read_own(file)
     except OSError:
         return None
     digest, code = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     return code if hashlib.sha256(code).digest() == digest else None
+
+
+def _read_own(file: Path) -> bytes:
+    """Raises PermissionError for a file that somebody else could have put there, or changed."""
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as opened:
+        status = os.fstat(opened.fileno())
+        is_ours = status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if not is_ours or not stat.S_ISREG(status.st_mode):
+            log.warning("%s: is not this user's alone, and is not loaded", file)
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(file))
+        return opened.read()
 
 
 def _compile(function: FunctionType, signature: str, symbol: str, file: Path | None) -> bytes:
@@ -176,12 +192,15 @@ def _compile(function: FunctionType, signature: str, symbol: str, file: Path | N
 
 def _keep(file: Path, symbol: str, content: bytes) -> None:
     """Write as a whole or not at all: another process may be reading, or compiling the same. Older versions go."""
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    partial = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     try:
-        partial.write_bytes(content)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as opened:
+            opened.write(content)
         partial.replace(file)
         for older in file.parent.glob(f"{symbol}-*.o"):
             if older != file:
                 older.unlink(missing_ok=True)
     except OSError as error:
         log.warning("%s: a compiled kernel could not be kept: %s", file, error)
+        with suppress(OSError):
+            partial.unlink()

@@ -240,7 +240,7 @@ def first_reader(count: int) -> Reader:
 
 def attribute_reader(name: str) -> Reader:
     """What takes one attribute of many objects."""
-    if not name.isidentifier() or iskeyword(name):
+    if not (name.isascii() and name.isidentifier()) or iskeyword(name):  # Python writes others in another form
         return lambda values: [getattr(value, name) for value in values]
     reader: Reader = eval(f"lambda values: [value.{name} for value in values]")  # at half of what getattr takes
     return reader

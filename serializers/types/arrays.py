@@ -62,8 +62,16 @@ class PythonArrayInfo(TypeInformation[Any]):
 
     def create_comparator(self, *, descending: bool = False, nulls_last: bool = False) -> SequenceComparator:
         element = self.element.create_comparator(descending=descending, nulls_last=nulls_last)
-        make: Any = partial(array.array, self.typecode)
+        make: Any = partial(_array_of, self.typecode)
         return PythonArrayComparator(self, element, make, descending=descending, nulls_last=nulls_last)
+
+
+def _array_of(typecode: Any, elements: list[Any]) -> array.array[Any]:
+    """An array of the elements of a key. Raises CorruptRecordError for one that is none, such as two characters."""
+    try:
+        return array.array(typecode, elements)
+    except (TypeError, ValueError) as error:
+        raise CorruptRecordError(f"no key of an array of typecode {typecode!r}: {error}") from error
 
 
 def _check_array(value: Any, type_info: TypeInformation[Any], typecode: str | None) -> None:

@@ -76,6 +76,12 @@ class ClassInfo(FieldsInfo):
     def shape(self) -> ClassShape:
         return ClassShape(self.cls, self.fields)
 
+    @property
+    def may_pickle(self) -> bool:
+        """Values of subclasses that nobody registered are pickled."""
+        infos = (self, *self.subclasses)
+        return self.allows_generic or any(each.type_info.may_pickle for info in infos for each in info.fields)
+
     def getter(self, index: int) -> Callable[[Any], Any]:
         return attrgetter(self.fields[index].name)
 

@@ -57,6 +57,10 @@ class GenericInfo(TypeInformation[Any]):
     def allows_null(self) -> bool:
         return isinstance(None, self.cls)
 
+    @property
+    def may_pickle(self) -> bool:
+        return True
+
     def create_serializer(self) -> GenericSerializer:
         return GenericSerializer(self)
 

@@ -44,6 +44,10 @@ class PartedInfo(TypeInformation[T]):
     def parts(self) -> tuple[Field, ...]:
         """The types it is made of, each under the name that tells which part it is."""
 
+    @property
+    def may_pickle(self) -> bool:
+        return any(part.type_info.may_pickle for part in self.parts())
+
     def snapshot(self) -> Snapshot:
         parts = [{"name": part.name, "type": part.type_info.snapshot()} for part in self.parts()]
         return {"type": self.name, "version": self.version, "parts": parts}

@@ -69,6 +69,11 @@ class TypeInformation(ABC, Generic[T]):
         return True
 
     @property
+    def may_pickle(self) -> bool:
+        """Whether reading values may unpickle something: only of bytes that are known to be this program's own."""
+        return False
+
+    @property
     def arity(self) -> int:
         """How many fields; 1 for what has no parts."""
         return len(self.fields) or 1
