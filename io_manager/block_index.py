@@ -21,7 +21,6 @@ from io_manager.run_format import (
     BlockFlags,
     BlockHeader,
     FormatError,
-    align_up,
     payload_capacity,
 )
 
@@ -65,11 +64,6 @@ class BlockIndex:
     def memory_bytes(self) -> int:
         """Bytes the table holds in memory."""
         return int(self._entries.nbytes)
-
-    @property
-    def disk_bytes(self) -> int:
-        """Bytes the table takes on disk, padded."""
-        return align_up(self._count * ENTRY_BYTES)
 
     @property
     def offsets(self) -> NDArray[np.uint64]:
@@ -146,11 +140,6 @@ class BlockIndex:
             entry[name] = value
         entry["first_key"][: len(key)] = np.frombuffer(key, np.uint8)
         self._count += 1
-
-    def write_into(self, view: memoryview) -> None:
-        """Put the table at the start of `view`, which is zeroed and `disk_bytes` long."""
-        assert len(view) == self.disk_bytes, (len(view), self.disk_bytes)
-        view[: self._count * ENTRY_BYTES] = self._entries[: self._count].tobytes()
 
     def check(self, *, block_bytes: int, index_offset: int) -> None:
         """Raises FormatError (offset: relative to the index) for the first block that cannot be."""

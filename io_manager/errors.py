@@ -8,6 +8,7 @@
       |     +-- RunCorruptError    the bytes are not the bytes that were written
       |           +-- RunTruncatedError
       +-- InputChangedError        the input shrank while it was read
+      +-- ThreadLimitError         no more threads, which Python calls a RuntimeError
     RuntimeError
       +-- IOManagerClosedError
 
@@ -19,9 +20,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from io_manager import platform_files
 from memory import format_size
@@ -30,11 +31,22 @@ SPILL_CURE = "Point --temp-dir at a larger disk, or raise --memory to spill less
 OUTPUT_CURE = "Free some space there, or write the output to a larger disk."
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_OUT_OF_FILES = {errno.EMFILE, errno.ENFILE}
+_CURES = {
+    errno.ENOSPC: "Free some space there, or choose a larger disk.",
+    errno.EDQUOT: "Free some space there, or choose a larger disk.",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.ENFILE: "End other programs: the whole system has no open files left.",
+    errno.EFBIG: "Raise the limit on file sizes (ulimit -f), or choose a file system that takes larger files.",
+}
 
 
 class SpillError(OSError):
     """A temp directory, a run or an output refused; the text names the file and the cure."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With the errno, which OSError forgets unless it is an argument."""
+        state = self.__dict__ if self.errno == type(self).errno else {**self.__dict__, "errno": self.errno}
+        return type(self), self.args, state
 
 
 class TempDirError(SpillError):
@@ -96,6 +108,16 @@ class InputChangedError(OSError):
     """An input file became shorter, or other bytes, while it was being read."""
 
 
+class ThreadLimitError(OSError):
+    """The system starts no more threads."""
+
+    @classmethod
+    def reached(cls) -> Self:
+        """The error that says what to do."""
+        text = "the system starts no more threads. Lower --threads, or raise the limits (ulimit -u, ulimit -v)."
+        return numbered(cls(text), errno.EAGAIN)
+
+
 class IOManagerClosedError(RuntimeError):
     """The I/O manager, or the file asked for, is closed."""
 
@@ -123,14 +145,15 @@ def disk_errors(path: Path, *, doing: str, needed_bytes: int, cure: str = SPILL_
         raise _translated(error, path, doing, needed_bytes, cure) from error
 
 
+def cure_for(code: int | None) -> str | None:
+    """What helps against a limit that was reached, wherever it was."""
+    return _CURES.get(code or 0)
+
+
 def _translated(error: OSError, path: Path, doing: str, needed_bytes: int, cure: str) -> SpillError:
     if error.errno in _FULL:
-        free = platform_files.free_bytes(path.parent)
-        return DiskFullError.at(path.parent, needed_bytes=needed_bytes, free_bytes=free, cure=cure)
-    if error.errno in _OUT_OF_FILES:
-        advice = "Raise the limit on open files (ulimit -n)."
-    elif error.errno == errno.EFBIG:
-        advice = "Raise the limit on file sizes (ulimit -f), or choose a file system that takes larger files."
-    else:
-        advice = "See whether that disk is healthy and still mounted, or choose another one."
+        with suppress(OSError):  # not even that can be asked any more
+            free = platform_files.free_bytes(path.parent)
+            return DiskFullError.at(path.parent, needed_bytes=needed_bytes, free_bytes=free, cure=cure)
+    advice = cure_for(error.errno) or "See whether that disk is healthy and still mounted, or choose another one."
     return numbered(SpillError(f"{path}: {error.strerror or error} while {doing}. {advice}"), error.errno)

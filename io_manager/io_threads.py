@@ -9,6 +9,7 @@ else.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from aiofiles.os import wrap
 
-from io_manager.errors import IOManagerClosedError
+from io_manager.errors import IOManagerClosedError, ThreadLimitError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,9 +27,11 @@ class IOThreads:
     """A few threads that make blocking calls. Work starts in the order it was asked for."""
 
     def __init__(self, count: int) -> None:
+        """Raises ThreadLimitError if the system starts no more threads."""
         assert count > 0, count
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="spillway-io")
         self._closed = False
+        self._start(count)
 
     async def run(
         self,
@@ -50,6 +53,18 @@ class IOThreads:
                 interrupt()
             await seat.vacated()
             raise
+
+    def _start(self, count: int) -> None:
+        """All of them now: were one refused later, the pool would keep the work, and do it when nobody waits for it."""
+        all_started = threading.Event()
+        try:
+            for _ in range(count):
+                self._pool.submit(all_started.wait)
+        except RuntimeError as error:
+            all_started.set()
+            self.close()
+            raise ThreadLimitError.reached() from error
+        all_started.set()
 
     def close(self) -> None:
         """End the threads, once what they are doing is done. Idempotent."""

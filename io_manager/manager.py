@@ -15,17 +15,19 @@ happened.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from io_manager import system
 from io_manager.auto_codec import make_codec
+from io_manager.cipher import JobKey
 from io_manager.directories import JobDirectories
 from io_manager.disk_account import DiskClaim
-from io_manager.errors import DiskFullError, IOManagerClosedError
+from io_manager.errors import DiskFullError, IOManagerClosedError, disk_errors
 from io_manager.io_threads import IOThreads
 from io_manager.job_directory import JobDirectory
 from io_manager.kept_run import move_run
@@ -52,17 +54,23 @@ class IOManager:
         max_disk_bytes: int | None = None,
         direct: bool = True,
         memory_free_bytes: int = 0,
+        key: JobKey | None = None,
+        adopted: Sequence[JobDirectory] = (),
     ) -> None:
-        """`direct` asks for direct I/O where the file system offers it, and where it is quicker than the page cache:
-        of `memory_free_bytes` a part may be filled with spill files. Raises ValueError for an unknown codec.
+        """`adopted` are directories of a dead job, which this one goes on with; then it makes none.
+
+        `direct` asks for direct I/O where the file system offers it, and where it is quicker than the page cache: of
+        `memory_free_bytes` a part may be filled with spill files. With a `key` every run is sealed with it, and a run
+        that is not is damaged. Raises ValueError for an unknown codec.
         """
         self.codec = make_codec(codec)
         self.threads = IOThreads(io_threads)
         self.swept: list[Swept] = []
-        self._directories = JobDirectories(temp_dirs, max_disk_bytes=max_disk_bytes, direct=direct)
+        self._directories = JobDirectories(temp_dirs, max_disk_bytes=max_disk_bytes, direct=direct, adopted=adopted)
         self._stats = IOStats()
         self._write_path = WritePath(memory_free_bytes)
         self._watcher = WriterWatcher(self._note_written, self._note_full, self._note_end)
+        self.key = key
         self._open_files: set[RunWriter | RunReader] = set()
         self._claims: dict[Path, DiskClaim] = {}
         self._run_ids = iter(range(secrets.randbits(63), 1 << 64))  # of another job: never, for practical purposes
@@ -101,9 +109,33 @@ class IOManager:
             self.threads.close()  # waits for what a cancelled exit left under way
             self._directories.close()
 
-    def remove_files(self) -> None:
-        """Remove everything at once: for when there is no event loop any more that could close the manager."""
-        self._directories.close()
+    @property
+    def directories(self) -> list[Path]:
+        """The private directories of the job, in the order of the temp dirs."""
+        return self._directories.paths
+
+    def outlive_job(self, whether: bool) -> None:
+        """Whether directories and finished runs stay when the manager is left, for the job to be resumed."""
+        self._directories.outlive_job = whether
+
+    async def adopt_run(self, run: RunFile) -> None:
+        """A finished run in a directory that was adopted is this job's now: proved as by `open_run`, and charged.
+
+        Raises what `open_run` does, and DiskLimitError.
+        """
+        async with await self.open_run(run):
+            pass
+        home = self._directories.find(run.path)
+        assert home is not None, run.path
+        claim = self._directories.claim(home, run.disk_bytes)
+        claim.preallocated()
+        self._claims[run.path] = claim
+
+    async def remove_strays(self, runs: Collection[RunFile]) -> None:
+        """Remove the run files in adopted directories that are not among `runs`: nobody finished them."""
+        known = {run.path for run in runs}
+        with disk_errors(self.directories[0], doing="removing what was not finished", needed_bytes=0):
+            await self.threads.run(self._directories.remove_strays, known)
 
     async def _end_open_files(self) -> None:
         for file in list(self._open_files):
@@ -141,7 +173,9 @@ class IOManager:
         Raises RunCorruptError, RunTruncatedError, SpillError.
         """
         self._check_open()
-        reader = RunReader(run, part=part, threads=self.threads, stats=self._stats, on_end=self._open_files.discard)
+        reader = RunReader(
+            run, part=part, threads=self.threads, stats=self._stats, on_end=self._open_files.discard, key=self.key
+        )
         self._open_files.add(reader)
         try:
             await reader.open()
@@ -190,6 +224,7 @@ class IOManager:
             expected_bytes=expected_bytes,
             direct=direct,
             claim=self._directories.claim(directory, expected_bytes),
+            key=self.key,
         )
         writer = RunWriter(target, codec=self.codec, threads=self.threads, watcher=self._watcher)
         self._open_files.add(writer)
@@ -221,4 +256,5 @@ class IOManager:
 
 
 def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    with disk_errors(path, doing="deleting a run", needed_bytes=0):
+        system.remove(path)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from io_manager import platform_files
+from io_manager import platform_files, system
 from io_manager.errors import OUTPUT_CURE, DiskFullError, disk_errors, numbered
 from io_manager.file_channel import FileChannel
 from io_manager.io_threads import IOThreads
@@ -117,15 +117,23 @@ class OutputFile:
         self._check_target()
         needed = expected_bytes or 0
         free = platform_files.free_bytes(self.target.parent)
-        if needed > free:
-            raise DiskFullError.at(self.target.parent, needed_bytes=needed, free_bytes=free, cure=OUTPUT_CURE)
+        missing = needed - self._bytes_there()
+        if missing > free:
+            raise DiskFullError.at(self.target.parent, needed_bytes=missing, free_bytes=free, cure=OUTPUT_CURE)
         with disk_errors(self.path, doing="making the output", needed_bytes=needed, cure=OUTPUT_CURE):
             sweep_partials(self.target)
-            self._fd = make_partial(self.partial)
+            self._fd = self._open_partial()
             self._is_made = True
             platform_files.preallocate(self._fd, needed)
             if needed >= DIRECT_BYTES_MIN:
                 self._direct_fd = platform_files.open_direct(self.partial)
+
+    def _bytes_there(self) -> int:
+        """Disk that the partial file has already."""
+        return 0
+
+    def _open_partial(self) -> int:
+        return make_partial(self.partial)
 
     def _check_target(self) -> None:
         target, parent = self.target, self.target.parent
@@ -137,9 +145,9 @@ class OutputFile:
         if not parent.is_dir():
             text = f"{self.path}: there is no directory {parent}. Create it, or choose another output."
             raise numbered(FileNotFoundError(text), errno.ENOENT)
-        if target.exists() and not os.access(target, os.W_OK):
+        if target.exists() and not system.access(target, os.W_OK):
             raise numbered(PermissionError(f"{self.path}: is write-protected. {_ELSEWHERE}"), errno.EACCES)
-        if not os.access(parent, os.W_OK | os.X_OK):
+        if not system.access(parent, os.W_OK | os.X_OK):
             text = f"{self.path}: no permission to write in {parent}. {_ELSEWHERE}"
             raise numbered(PermissionError(text), errno.EACCES)
 
@@ -167,34 +175,34 @@ class OutputFile:
 
     def _publish_now(self) -> None:
         with disk_errors(self.path, doing="publishing the output", needed_bytes=0, cure=OUTPUT_CURE):
-            os.ftruncate(self.fd, self._length)
+            system.ftruncate(self.fd, self._length)
             self._take_after_old_target()
-            os.fsync(self.fd)
-            self.partial.replace(self.target)
+            system.fsync(self.fd)
+            system.replace(self.partial, self.target)
             self._is_published = True
             platform_files.fsync_directory(self.target.parent)
 
     def _take_after_old_target(self) -> None:
         """Mode and, where allowed, owner of what is replaced; for a new file what the umask leaves."""
         try:
-            old = self.target.stat()
+            old = system.stat(self.target)
         except FileNotFoundError:
-            os.fchmod(self.fd, 0o666 & ~platform_files.current_umask())
+            system.fchmod(self.fd, 0o666 & ~platform_files.current_umask())
             return
         mode = stat.S_IMODE(old.st_mode)
         try:
-            os.fchown(self.fd, old.st_uid, old.st_gid)
+            system.fchown(self.fd, old.st_uid, old.st_gid)
         except OSError:
             mode &= 0o777  # never a set-id bit for someone else
-        os.fchmod(self.fd, mode)
+        system.fchmod(self.fd, mode)
 
     def _close_now(self) -> None:
         descriptors = (self._fd, self._direct_fd)
         self._fd = self._direct_fd = -1
         for fd in descriptors:
             if fd >= 0:
-                os.close(fd)
+                system.close(fd)
 
     def _remove_now(self) -> None:
         if self._is_made and not self._is_published:
-            self.partial.unlink(missing_ok=True)
+            system.remove(self.partial)

@@ -41,16 +41,19 @@ class Owner:
     def from_bytes(cls, text: bytes) -> Self | None:
         """The owner `to_bytes` wrote, or None if these bytes are no such thing."""
         try:
-            fields = json.loads(text)
+            fields = json.loads(text.partition(b"\n")[0])  # an owner before may have had a longer line
             if fields.pop("format") != _FORMAT:
                 return None
             return cls(**{name: kind(fields[name]) for name, kind in _KINDS.items()})
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None
 
     def is_dead(self) -> bool:
         """Whether this owner is gone for certain. Another machine's process is never certain."""
-        if self.boot_id != _boot_id():
+        boot_id = _boot_id()
+        if self.boot_id and not boot_id:
+            return False  # the system does not say this time: there may be no descriptors left to ask with
+        if self.boot_id != boot_id:
             return self.host == socket.gethostname()  # the machine was started anew since
         started = _start_ticks(self.pid)
         return started is None or (bool(self.started) and started != self.started)
@@ -71,8 +74,10 @@ def _start_ticks(pid: int) -> int | None:
     say."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0 if not Path("/proc/self/stat").exists() and _answers(pid) else None
+    except OSError:
+        return 0
     state, *fields = text[text.rindex(")") + 2 :].split()  # the name before it may hold anything, brackets too
     return None if state in "ZX" else int(fields[18])
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import functools
 import mmap
 import os
+import secrets
+import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from io_manager import system
 
 # No disk has larger sectors, and no page is smaller.
 DIRECT_ALIGNMENT = 4096
@@ -26,20 +29,70 @@ DIRECT_ALIGNMENT = 4096
 # them.
 _O_DIRECT: int = getattr(os, "O_DIRECT", 0)
 _O_COMMON = os.O_CLOEXEC | os.O_NOFOLLOW
-_SYNC_FILE_RANGE_WRITE = 2
 _NOT_OFFERED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV}
 
 
 def open_new(path: Path, *, direct: bool, mode: int = 0o600) -> int:
     """A descriptor of a new, empty, private file; never follows a link, never opens what exists."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _O_COMMON
-    return _without_cache(os.open(path, flags | (_O_DIRECT if direct else 0), mode), direct)
+    return _without_cache(system.open(path, flags | (_O_DIRECT if direct else 0), mode), direct)
+
+
+def open_private(path: Path, *, direct: bool) -> int:
+    """The same in a directory that has to be this user's alone, and no link: mode 0600 whatever the umask.
+
+    So who may rename the directory, and puts a link or a directory in its place, gets nothing: neither the file, nor
+    one of ours where he wants it. Raises PermissionError then, or what opening a link does.
+    """
+    directory = system.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | _O_COMMON)
+    try:
+        status = system.fstat(directory)
+        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError(errno.EPERM, "the directory is not this user's alone", str(path.parent))
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _O_COMMON | (_O_DIRECT if direct else 0)
+        fd = system.open(path, flags, dir_fd=directory)
+    finally:
+        system.close(directory)
+    try:
+        system.fchmod(fd, 0o600)
+    except BaseException:
+        system.close(fd)
+        raise
+    return _without_cache(fd, direct)
+
+
+def open_unnamed(directory: Path) -> int:
+    """A descriptor of a new private file without a name: it is gone with its descriptor, however the process ends."""
+    fd = -1
+    if hasattr(os, "O_TMPFILE"):
+        with suppress(OSError):  # not every file system has such files
+            fd = system.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+    try:
+        if fd < 0:
+            fd = _open_and_unlink(directory)
+        system.fchmod(fd, 0o600)
+    except BaseException:
+        if fd >= 0:
+            system.close(fd)
+        raise
+    return fd
+
+
+def _open_and_unlink(directory: Path) -> int:
+    path = directory / f"spillway-{secrets.token_hex(16)}.unnamed"
+    fd = open_new(path, direct=False)
+    try:
+        system.unlink(path)
+    except BaseException:
+        system.close(fd)
+        raise
+    return fd
 
 
 def open_existing(path: Path, *, direct: bool) -> int:
     """A read descriptor of a file of ours; never follows a link."""
     flags = os.O_RDONLY | _O_COMMON
-    return _without_cache(os.open(path, flags | (_O_DIRECT if direct else 0)), direct)
+    return _without_cache(system.open(path, flags | (_O_DIRECT if direct else 0)), direct)
 
 
 def open_direct(path: Path) -> int:
@@ -47,7 +100,7 @@ def open_direct(path: Path) -> int:
     if not _O_DIRECT:
         return -1
     try:
-        return os.open(path, os.O_WRONLY | _O_DIRECT | _O_COMMON)
+        return system.open(path, os.O_WRONLY | _O_DIRECT | _O_COMMON)
     except OSError as error:
         _unless_not_offered(error)
         return -1
@@ -71,9 +124,9 @@ def direct_works(directory: Path, probe_name: str) -> bool:
     """
     path = directory / probe_name
     try:
-        fd = open_new(path, direct=True)
+        fd = open_private(path, direct=True)
     except OSError as error:
-        path.unlink(missing_ok=True)  # some systems refuse the flag only after making the file
+        system.remove(path)  # some systems refuse the flag only after making the file
         return _unless_not_offered(error)
     try:
         write_exactly(fd, aligned_bytes(DIRECT_ALIGNMENT), 0)
@@ -82,8 +135,8 @@ def direct_works(directory: Path, probe_name: str) -> bool:
     else:
         return True
     finally:
-        os.close(fd)
-        path.unlink()
+        system.close(fd)
+        system.unlink(path)
 
 
 def _unless_not_offered(error: OSError) -> bool:
@@ -103,11 +156,11 @@ def read_exactly(fd: int, view: memoryview, offset: int) -> int:
     read."""
     done = 0
     while done < len(view):
-        count = _with_any_memory(os.preadv, fd, view[done:], offset + done)
+        count = _with_any_memory(system.preadv, fd, view[done:], offset + done)
         done += count
         # A direct read that stops inside a sector stopped at the end of the file; asking again there is
         # EINVAL.
-        if count == 0 or (count % DIRECT_ALIGNMENT and os.fstat(fd).st_size <= offset + done):
+        if count == 0 or (count % DIRECT_ALIGNMENT and system.fstat(fd).st_size <= offset + done):
             break
     return done
 
@@ -116,7 +169,7 @@ def write_exactly(fd: int, view: memoryview, offset: int) -> None:
     """Write all of `view` at `offset`."""
     done = 0
     while done < len(view):
-        count = _with_any_memory(os.pwritev, fd, view[done:], offset + done)
+        count = _with_any_memory(system.pwritev, fd, view[done:], offset + done)
         if count == 0:
             raise OSError(errno.EIO, "the disk took no bytes")
         done += count
@@ -137,61 +190,46 @@ def _with_any_memory(operation: Callable[..., int], fd: int, view: memoryview, o
 def preallocate(fd: int, length: int) -> bool:
     """Take `length` bytes of disk for the file now, so that a full disk says so now. False where that is not
     offered.
-
-    fallocate(2) itself, not posix_fallocate: glibc imitates the latter by writing a byte into every page,
-    which is slow, and an error on a direct descriptor.
     """
     if length <= 0:
         return True
-    code = _call("fallocate", fd, 0, ctypes.c_int64(0), ctypes.c_int64(length))
-    if code in _NOT_OFFERED:
-        return False
-    if code:
-        raise OSError(code, os.strerror(code))
+    try:
+        system.fallocate(fd, length)
+    except OSError as error:
+        return _unless_not_offered(error)
     return True
 
 
 def start_writeback(fd: int, offset: int, length: int) -> None:
     """Ask the kernel to begin writing a range of dirty pages, without waiting. Only ever a hint."""
-    _call(
-        "sync_file_range",
-        fd,
-        ctypes.c_int64(offset),
-        ctypes.c_int64(length),
-        ctypes.c_uint(_SYNC_FILE_RANGE_WRITE),
-    )
+    system.start_writeback(fd, offset, length)
 
 
 def drop_cache(fd: int, offset: int, length: int) -> None:
     """Tell the kernel that a range will not be read again. Only ever a hint."""
-    _advise(fd, offset, length, "POSIX_FADV_DONTNEED")
+    system.advise(fd, offset, length, "POSIX_FADV_DONTNEED")
 
 
 def advise_sequential(fd: int) -> None:
     """Tell the kernel to read far ahead. Only ever a hint."""
-    _advise(fd, 0, 0, "POSIX_FADV_SEQUENTIAL")
-
-
-def _advise(fd: int, offset: int, length: int, advice: str) -> None:
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(fd, offset, length, getattr(os, advice))
+    system.advise(fd, 0, 0, "POSIX_FADV_SEQUENTIAL")
 
 
 def free_bytes(path: Path) -> int:
     """Bytes an ordinary user may still write on the file system of `path`."""
-    figures = os.statvfs(path)
+    figures = system.statvfs(path)
     return figures.f_bavail * figures.f_frsize
 
 
 def fsync_directory(path: Path) -> None:
     """Make the names in a directory durable, where the file system can."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = system.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        system.fsync(fd)
     except OSError as error:
         _unless_not_offered(error)
     finally:
-        os.close(fd)
+        system.close(fd)
 
 
 def current_umask() -> int:
@@ -206,21 +244,3 @@ def current_umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _call(name: str, *args: Any) -> int:
-    """Call a C function that may not exist: 0, or the errno it failed with."""
-    function = _c_function(name)
-    if function is None:
-        return errno.ENOSYS
-    while function(*args) != 0:
-        code = ctypes.get_errno()
-        if code != errno.EINTR:
-            return code
-    return 0
-
-
-@functools.cache
-def _c_function(name: str) -> Callable[..., int] | None:
-    function: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), name, None)
-    return function

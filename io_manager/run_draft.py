@@ -6,16 +6,18 @@ so the same blocks always make the same file.
 
 from __future__ import annotations
 
-import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from io_manager import platform_files
+from io_manager import platform_files, system
 from io_manager.block_index import BlockIndex
+from io_manager.cipher import FileSeal, JobKey, new_salt
 from io_manager.codec import Codec
 from io_manager.disk_account import DiskClaim
 from io_manager.errors import disk_errors
+from io_manager.index_pages import index_length, write_pages
 from io_manager.run_file import RunFile
 from io_manager.run_format import (
     ALIGNMENT,
@@ -35,7 +37,7 @@ from io_manager.turnstile import Turnstile
 
 @dataclass(frozen=True)
 class RunTarget:
-    """Where a run goes and what it may cost."""
+    """Where a run goes, what it may cost, and what it is sealed with, if it is."""
 
     path: Path
     run_id: int
@@ -43,6 +45,7 @@ class RunTarget:
     expected_bytes: int
     direct: bool
     claim: DiskClaim
+    key: JobKey | None = None
 
 
 class RunDraft:
@@ -55,16 +58,19 @@ class RunDraft:
         self._codec = codec
         self._fd = -1
         self._end = ALIGNMENT
+        self._salt = b"" if target.key is None else new_salt()
+        self._seal: FileSeal | None = None if target.key is None else target.key.file_seal(self._salt)
 
     def open(self) -> None:
         """Make the file, take its disk space, write its header. Raises DiskFullError, SpillError."""
         target = self.target
         with disk_errors(target.path, doing="starting a run", needed_bytes=max(target.expected_bytes, ALIGNMENT)):
-            self._fd = platform_files.open_new(target.path, direct=target.direct)
+            self._fd = platform_files.open_private(target.path, direct=target.direct)
             if platform_files.preallocate(self._fd, target.expected_bytes):
                 target.claim.preallocated()
             page = platform_files.aligned_bytes(ALIGNMENT)
-            pack_file_header(page, FileHeader(target.run_id, target.block_bytes, self._codec.code))
+            header = FileHeader(target.run_id, target.block_bytes, self._codec.code, self._salt)
+            pack_file_header(page, header, self._seal)
             platform_files.write_exactly(self._fd, page, 0)
             target.claim.written_to(ALIGNMENT)
 
@@ -77,7 +83,7 @@ class RunDraft:
             self._end += disk_length(header.stored_length)
             self.target.claim.written_to(self._end)
             self.index.append(offset, header)
-        block = seal_block(view, header)
+        block = seal_block(view, header, self._seal)
         started = time.perf_counter()
         doing = f"writing block {header.block_number} at byte {offset}"
         with disk_errors(self.target.path, doing=doing, needed_bytes=len(block)):
@@ -97,16 +103,18 @@ class RunDraft:
 
     def finish(self, last_key: bytes) -> RunFile:
         """Write index and footer behind the last block, and give back the disk space that was not needed."""
-        index_length = self.index.disk_bytes
-        tail = platform_files.aligned_bytes(index_length + ALIGNMENT)
-        self.index.write_into(tail[:index_length])
-        footer = self._footer(tail[:index_length], last_key)
-        pack_footer(tail[index_length:], footer)
+        length = index_length(len(self.index), sealed=self._seal is not None)
+        tail = platform_files.aligned_bytes(length + ALIGNMENT)
+        write_pages(self.index, tail[:length], self._seal)
+        footer = self._footer(tail[:length], last_key)
+        pack_footer(tail[length:], footer, self._seal)
         disk_bytes = self._end + len(tail)
         self.target.claim.written_to(disk_bytes)
         with disk_errors(self.target.path, doing="writing the block index", needed_bytes=len(tail)):
             platform_files.write_exactly(self._fd, tail, self._end)
-            os.ftruncate(self._fd, disk_bytes)
+            system.ftruncate(self._fd, disk_bytes)
+            fd, self._fd = self._fd, -1
+            system.close_written(fd)
         self.target.claim.settle(disk_bytes)
         return self._run_file(footer, disk_bytes)
 
@@ -116,7 +124,7 @@ class RunDraft:
             block_count=len(self.index),
             index_offset=self._end,
             index_length=len(index_bytes),
-            index_checksum=checksum(index_bytes),
+            index_checksum=checksum(index_bytes) if self._seal is None else 0,
             record_count=int(self.index.record_counts.sum(dtype="u8")),
             raw_bytes=int(self.index.raw_lengths.sum(dtype="u8")),
             last_key=last_key,
@@ -140,8 +148,9 @@ class RunDraft:
         """Close the file. Idempotent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            system.close(fd)
 
     def delete(self) -> None:
-        """Remove the file. Idempotent."""
-        self.target.path.unlink(missing_ok=True)
+        """Remove the file. Idempotent; where it resists, it goes with its directory."""
+        with suppress(OSError):
+            system.remove(self.target.path)

@@ -9,6 +9,9 @@
 Little-endian. Every byte of the file, padding too, is under a checksum. Nothing is sized from a number that
 has not been checked against a bound first. What is wrong is a `FormatError` that says where, relative to the
 bytes given.
+
+That is version 1. In version 2 the same fields are sealed with the key of the job instead (`cipher`): a tag takes the
+place of each checksum, and whatever stands behind the lengths of a block may be encrypted.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ from typing import NamedTuple
 
 import xxhash
 
+from io_manager.cipher import SALT_BYTES, TAG_BYTES, BrokenSealError, FileSeal, JobKey, Unit
+
 FORMAT_VERSION = 1
+SEALED_VERSION = 2
 ALIGNMENT = 4096
 HEADER_BYTES = 128
 KEY_BYTES_MAX = 64
@@ -30,15 +36,20 @@ FOOTER_MAGIC = b"SPILLEND"
 BLOCK_MAGIC = int.from_bytes(b"SPBK", "little")
 
 CODEC_MASK = 0x000F
-ENCRYPTED = 0x0100  # reserved: version 1 never sets it and refuses it
+ENCRYPTED, AUTHENTIC = 0x0100, 0x0200  # version 2 sets one of them; version 1 refuses both
 
 _FILE_HEADER = Struct("<8sIIQQ")
+_SALT = slice(_FILE_HEADER.size, _FILE_HEADER.size + SALT_BYTES)
 _FOOTER = Struct("<8sIIQQQQQQQ64s")
 _BLOCK = Struct("<IHHIIIIQ")
 _CHECKSUM = Struct("<Q")
 _PAGE_CHECKSUM_AT = ALIGNMENT - _CHECKSUM.size
 _BLOCK_CHECKSUM_AT = _BLOCK.size
 _BLOCK_KEY_AT = _BLOCK_CHECKSUM_AT + _CHECKSUM.size
+_BLOCK_TAG = slice(_BLOCK.size, _BLOCK.size + TAG_BYTES)
+_SEALED_KEY_AT = _BLOCK_TAG.stop
+PAGE_CONTENT = slice(0, ALIGNMENT - TAG_BYTES)
+_PAGE_TAG = slice(PAGE_CONTENT.stop, ALIGNMENT)
 
 
 class BlockFlags(IntFlag):
@@ -63,11 +74,12 @@ class FormatError(ValueError):
 
 
 class FileHeader(NamedTuple):
-    """What holds for the whole file."""
+    """What holds for the whole file. `salt` says how it is sealed; b"" if it is not."""
 
     run_id: int
     block_bytes: int
     codec_code: int
+    salt: bytes = b""
 
 
 class BlockHeader(NamedTuple):
@@ -126,53 +138,87 @@ def check_block_bytes(block_bytes: int) -> None:
         raise ValueError(f"block size {block_bytes}: must be a multiple of {ALIGNMENT}, at most {BLOCK_BYTES_MAX}")
 
 
-# --- file header and footer: one page each, checksum in its last 8 bytes
+# --- file header and footer: one page each, checksum in its last 8 bytes, or tag in its last 16
 
 
-def pack_file_header(page: memoryview, header: FileHeader) -> None:
-    """Write the header into a zeroed page of `ALIGNMENT` bytes."""
+def pack_file_header(page: memoryview, header: FileHeader, seal: FileSeal | None = None) -> None:
+    """Write the header into a zeroed page of `ALIGNMENT` bytes; its salt goes with `seal`. It is never encrypted."""
     assert len(page) == ALIGNMENT and header.codec_code & ~CODEC_MASK == 0, header
-    _FILE_HEADER.pack_into(page, 0, FILE_MAGIC, FORMAT_VERSION, header.codec_code, header.run_id, header.block_bytes)
-    _seal(page, _PAGE_CHECKSUM_AT)
+    version, flags = (FORMAT_VERSION, 0) if seal is None else (SEALED_VERSION, _sealed_flag(seal.encrypts))
+    numbers = (version, header.codec_code | flags, header.run_id, header.block_bytes)
+    _FILE_HEADER.pack_into(page, 0, FILE_MAGIC, *numbers)
+    if seal is None:
+        _seal(page, _PAGE_CHECKSUM_AT)
+    else:
+        page[_SALT] = header.salt
+        page[_PAGE_TAG] = seal.seal(Unit.HEADER.number(0), page[PAGE_CONTENT], page[:0])
 
 
-def parse_file_header(page: memoryview) -> FileHeader:
-    """Read the first page of a file; raises FormatError."""
+def parse_file_header(page: memoryview, key: JobKey | None = None) -> FileHeader:
+    """Read the first page of a file, which has to be sealed with `key`, if there is one; raises FormatError."""
     magic, version, flags, run_id, block_bytes = _FILE_HEADER.unpack_from(page)
     _expect(0, "file magic", magic, FILE_MAGIC)
-    _expect(8, "format version", version, FORMAT_VERSION)
-    _verify(page, _PAGE_CHECKSUM_AT, "file header")
-    if flags & ~CODEC_MASK:
-        raise FormatError(12, f"file flags {flags:#x} use reserved bits (encryption is {ENCRYPTED:#x})")
+    _expect(8, "format version", version, FORMAT_VERSION if key is None else SEALED_VERSION)
+    salt = b""
+    if key is None:
+        _verify(page, _PAGE_CHECKSUM_AT, "file header")
+    else:
+        salt = bytes(page[_SALT])
+        tag = bytes(page[_PAGE_TAG])
+        _unseal(key.file_seal(salt), Unit.HEADER.number(0), page[PAGE_CONTENT], page[:0], tag, "file header")
+    expected_flags = 0 if key is None else _sealed_flag(key.encrypts)
+    if flags & ~CODEC_MASK != expected_flags:
+        raise FormatError(12, f"file flags {flags:#x} use reserved bits, or say another kind of seal than was expected")
     try:
         check_block_bytes(block_bytes)
     except ValueError as error:
         raise FormatError(24, str(error)) from None
-    return FileHeader(run_id, block_bytes, flags & CODEC_MASK)
+    return FileHeader(run_id, block_bytes, flags & CODEC_MASK, salt)
 
 
-def pack_footer(page: memoryview, footer: Footer) -> None:
+def pack_footer(page: memoryview, footer: Footer, seal: FileSeal | None = None) -> None:
     """Write the footer into a zeroed page of `ALIGNMENT` bytes."""
     assert len(page) == ALIGNMENT and len(footer.last_key) <= KEY_BYTES_MAX, footer
-    _FOOTER.pack_into(page, 0, FOOTER_MAGIC, FORMAT_VERSION, len(footer.last_key), *footer)
-    _seal(page, _PAGE_CHECKSUM_AT)
+    version = FORMAT_VERSION if seal is None else SEALED_VERSION
+    _FOOTER.pack_into(page, 0, FOOTER_MAGIC, version, len(footer.last_key), *footer)
+    if seal is None:
+        _seal(page, _PAGE_CHECKSUM_AT)
+    else:
+        seal_page(page, Unit.FOOTER, 0, seal)
 
 
-def parse_footer(page: memoryview) -> Footer:
-    """Read the last page of a file; raises FormatError."""
+def parse_footer(page: memoryview, seal: FileSeal | None = None) -> Footer:
+    """Read the last page of a file, which `seal` decrypts in its place; raises FormatError."""
+    if seal is not None:
+        unseal_page(page, Unit.FOOTER, 0, seal, "footer")
     magic, version, key_length, *numbers, key = _FOOTER.unpack_from(page)
     _expect(0, "footer magic", magic, FOOTER_MAGIC)
-    _expect(8, "format version", version, FORMAT_VERSION)
-    _verify(page, _PAGE_CHECKSUM_AT, "footer")
+    _expect(8, "format version", version, FORMAT_VERSION if seal is None else SEALED_VERSION)
+    if seal is None:
+        _verify(page, _PAGE_CHECKSUM_AT, "footer")
     return Footer._make([*numbers, _unpadded(key, key_length, 12)])
+
+
+def seal_page(page: memoryview, unit: Unit, count: int, seal: FileSeal) -> None:
+    """Seal a page, of which the last 16 bytes are for the tag."""
+    page[_PAGE_TAG] = seal.seal(unit.number(count), b"", page[PAGE_CONTENT])
+
+
+def unseal_page(page: memoryview, unit: Unit, count: int, seal: FileSeal, name: str) -> None:
+    """What stood in a page before it was sealed. Raises FormatError."""
+    _unseal(seal, unit.number(count), b"", page[PAGE_CONTENT], bytes(page[_PAGE_TAG]), name)
+
+
+def _sealed_flag(encrypts: bool) -> int:
+    return ENCRYPTED if encrypts else AUTHENTIC
 
 
 # --- blocks
 
 
-def seal_block(view: memoryview, header: BlockHeader) -> memoryview:
-    """Put header, padding and checksum around the stored payload at view[128:]; returns the bytes to
-    write."""
+def seal_block(view: memoryview, header: BlockHeader, seal: FileSeal | None = None) -> memoryview:
+    """Put header, padding and checksum or tag around the stored payload at view[128:], and encrypt it there, if
+    `seal` does; returns the bytes to write."""
     assert 0 <= header.stored_length <= header.raw_length <= len(view) - HEADER_BYTES, header
     assert len(header.first_key) <= KEY_BYTES_MAX and header.flags & ~ALL_FLAGS == 0, header
     flags, stored, raw, records, number, run_id, key = header
@@ -181,22 +227,33 @@ def seal_block(view: memoryview, header: BlockHeader) -> memoryview:
     block[end:] = bytes(len(block) - end)
     block[:HEADER_BYTES] = bytes(HEADER_BYTES)
     _BLOCK.pack_into(block, 0, BLOCK_MAGIC, flags, len(key), stored, raw, records, number, run_id)
-    block[_BLOCK_KEY_AT : _BLOCK_KEY_AT + len(key)] = key
-    _seal(block, _BLOCK_CHECKSUM_AT)
+    key_at = _BLOCK_KEY_AT if seal is None else _SEALED_KEY_AT
+    block[key_at : key_at + len(key)] = key
+    if seal is None:
+        _seal(block, _BLOCK_CHECKSUM_AT)
+    else:
+        block[_BLOCK_TAG] = seal.seal(Unit.BLOCK.number(number), block[: _BLOCK.size], block[_SEALED_KEY_AT:])
     return block
 
 
-def verify_block(block: memoryview, expected: BlockHeader) -> None:
-    """Raises FormatError unless `block`, all its bytes on disk, is the very block that `expected`
-    describes."""
+def verify_block(block: memoryview, expected: BlockHeader, seal: FileSeal | None = None) -> None:
+    """Raises FormatError unless `block`, all its bytes on disk, is the very block that `expected` describes.
+
+    What `seal` has encrypted is decrypted in its place.
+    """
     assert len(block) == disk_length(expected.stored_length), (len(block), expected)
     magic, flags, key_length, stored, raw, records, number, run_id = _BLOCK.unpack_from(block)
     _expect(0, "block magic", magic, BLOCK_MAGIC)
-    _verify(block, _BLOCK_CHECKSUM_AT, f"block {expected.block_number}")
-    key = _unpadded(bytes(block[_BLOCK_KEY_AT : _BLOCK_KEY_AT + KEY_BYTES_MAX]), key_length, 6)
+    name, key_at = f"block {expected.block_number}", _BLOCK_KEY_AT
+    if seal is None:
+        _verify(block, _BLOCK_CHECKSUM_AT, name)
+    else:
+        unit, tag, key_at = Unit.BLOCK.number(expected.block_number), bytes(block[_BLOCK_TAG]), _SEALED_KEY_AT
+        _unseal(seal, unit, block[: _BLOCK.size], block[key_at:], tag, name)
+    key = _unpadded(bytes(block[key_at : key_at + KEY_BYTES_MAX]), key_length, 6)
     found = BlockHeader(flags, stored, raw, records, number, run_id, key)
-    for name, value, wanted in zip(BlockHeader._fields, found, expected, strict=True):
-        _expect(0, f"block {expected.block_number}: {name}", value, wanted)
+    for field, value, wanted in zip(BlockHeader._fields, found, expected, strict=True):
+        _expect(0, f"block {expected.block_number}: {field}", value, wanted)
 
 
 def _unpadded(key: bytes, key_length: int, offset: int) -> bytes:
@@ -217,6 +274,13 @@ def _verify(view: memoryview, checksum_at: int, name: str) -> None:
     _CHECKSUM.pack_into(view, checksum_at, found)
     if found != expected:
         raise FormatError(checksum_at, f"checksum of the {name} is {found:#018x}, its bytes give {expected:#018x}")
+
+
+def _unseal(seal: FileSeal, number: int, head: bytes | memoryview, body: memoryview, tag: bytes, name: str) -> None:
+    try:
+        seal.unseal(number, head, body, tag)
+    except BrokenSealError as error:
+        raise FormatError(0, f"{name}: {error}") from error
 
 
 def _expect(offset: int, name: str, found: object, expected: object) -> None:

@@ -7,18 +7,19 @@ may be read at once.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from io_manager import platform_files
+from io_manager import platform_files, system
 from io_manager.block_index import ENTRY_BYTES, BlockIndex
+from io_manager.cipher import FileSeal, JobKey
 from io_manager.codec import Codec, CodecError, codec_by_code
 from io_manager.errors import RunCorruptError, RunTruncatedError, disk_errors
 from io_manager.file_channel import FileChannel
+from io_manager.index_pages import entries_in, index_length, part_pages
 from io_manager.io_threads import IOThreads
 from io_manager.run_file import IndexPart, PooledBuffer, RunFile
 from io_manager.run_format import (
@@ -29,7 +30,6 @@ from io_manager.run_format import (
     FileHeader,
     Footer,
     FormatError,
-    align_up,
     checksum,
     disk_length,
     parse_file_header,
@@ -54,13 +54,17 @@ class RunReader:
         threads: IOThreads,
         stats: IOStats,
         on_end: Callable[[RunReader], None],
+        key: JobKey | None = None,
     ) -> None:
+        """With a `key` the run is one that was sealed with it; any other is damaged."""
         self.run = run
         self.first_block = 0 if part is None else part.first
         self._part = part
         self._stats = stats
         self._on_end = on_end
         self._channel = FileChannel(threads, run.path, self._close_now)
+        self._key = key
+        self._seal: FileSeal | None = None
         self._codec: Codec
         self._fd = -1
 
@@ -99,12 +103,12 @@ class RunReader:
     def _close_now(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            system.close(fd)
 
     def _open_now(self) -> None:
         with disk_errors(self.run.path, doing="opening a run", needed_bytes=0):
             self._fd = platform_files.open_existing(self.run.path, direct=self.run.direct)
-            self._check_length(os.fstat(self._fd).st_size)
+            self._check_length(system.fstat(self._fd).st_size)
         header = self._read_header()
         footer = self._read_footer()
         self._agree(header, footer)
@@ -120,7 +124,8 @@ class RunReader:
     def _read_header(self) -> FileHeader:
         page = self._read_bytes(platform_files.aligned_bytes(ALIGNMENT), 0)
         with self._located(0):
-            header = parse_file_header(page)
+            header = parse_file_header(page, self._key)
+            self._seal = None if self._key is None else self._key.file_seal(header.salt)
             try:
                 self._codec = codec_by_code(header.codec_code)
             except CodecError as error:
@@ -131,9 +136,9 @@ class RunReader:
         offset = self.run.disk_bytes - ALIGNMENT
         page = self._read_bytes(platform_files.aligned_bytes(ALIGNMENT), offset)
         with self._located(offset):
-            footer = parse_footer(page)
+            footer = parse_footer(page, self._seal)
             end = footer.index_offset + footer.index_length
-            expected_length = align_up(footer.block_count * ENTRY_BYTES)
+            expected_length = index_length(footer.block_count, sealed=self._seal is not None)
             if footer.index_length != expected_length or end != offset or footer.index_offset < ALIGNMENT:
                 raise FormatError(32, f"a block index at {footer.index_offset}, {footer.index_length} bytes long")
         return footer
@@ -153,11 +158,12 @@ class RunReader:
                 raise RunCorruptError.at(run.path, 0, f"another run: {name} is {found!r}, expected {expected!r}")
 
     def _read_index(self, footer: Footer) -> BlockIndex:
-        view = self._read_bytes(platform_files.aligned_bytes(footer.index_length), footer.index_offset)
+        pages = self._read_bytes(platform_files.aligned_bytes(footer.index_length), footer.index_offset)
         with self._located(footer.index_offset):
-            if (found := checksum(view)) != footer.index_checksum:
+            if self._seal is None and (found := checksum(pages)) != footer.index_checksum:
                 raise FormatError(0, f"checksum of the block index is {found:#018x}, not {footer.index_checksum:#018x}")
-            index = BlockIndex.from_bytes(view, footer.block_count)
+            entries = entries_in(pages, 0, footer.block_count, self._seal)
+            index = BlockIndex.from_bytes(entries, footer.block_count)
             index.check(block_bytes=self.run.block_bytes, index_offset=footer.index_offset)
             sums = (index.record_counts.sum(dtype="u8"), index.raw_lengths.sum(dtype="u8"))
             if sums != (footer.record_count, footer.raw_bytes):
@@ -166,14 +172,17 @@ class RunReader:
 
     def _read_part(self, footer: Footer, part: IndexPart) -> BlockIndex:
         """Only the entries asked for: the whole index of a map output is read by no reduce task."""
-        start, length = footer.index_offset + part.first * ENTRY_BYTES, (part.stop - part.first) * ENTRY_BYTES
         if not 0 <= part.first < part.stop <= footer.block_count:
             found = f"blocks {part.first} to {part.stop - 1} are wanted of {footer.block_count}"
             raise RunCorruptError.at(self.run.path, footer.index_offset, found)
-        page_start = start // ALIGNMENT * ALIGNMENT  # for direct I/O
-        pages = self._read_bytes(platform_files.aligned_bytes(align_up(start + length) - page_start), page_start)
-        view = pages[start - page_start : start - page_start + length]
+        page, page_count = part_pages(part.first, part.stop, sealed=self._seal is not None)
+        start = footer.index_offset + page * ALIGNMENT
+        pages = self._read_bytes(platform_files.aligned_bytes(page_count * ALIGNMENT), start)
         with self._located(start):
+            behind = part.stop * ENTRY_BYTES - page * ALIGNMENT
+            if self._seal is None and part.stop == footer.block_count and any(pages[behind:]):
+                raise FormatError(behind, "bytes behind the last entry of the block index")
+            view = entries_in(pages, part.first, part.stop, self._seal)
             if (found_checksum := checksum(view)) != part.checksum:
                 wanted = f"{part.checksum:#018x}"
                 raise FormatError(0, f"checksum of entries of the block index is {found_checksum:#018x}, not {wanted}")
@@ -189,7 +198,7 @@ class RunReader:
         block = self._read_bytes(view[: disk_length(expected.stored_length)], offset)
         seconds = time.perf_counter() - started
         with self._located(offset):
-            verify_block(block, expected)
+            verify_block(block, expected, self._seal)
             if expected.flags & BlockFlags.COMPRESSED:
                 self._decode(view, expected)
         return expected, seconds

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from io_manager import platform_files
+from io_manager import platform_files, system
 from io_manager.errors import InputChangedError, disk_errors, numbered
 from io_manager.file_channel import FileChannel
 from io_manager.io_threads import IOThreads
@@ -51,9 +51,18 @@ class InputFile:
         assert self._fd >= 0, "open() comes first"
         return self._fd
 
+    @property
+    def modified_ns(self) -> int:
+        """When its contents were changed last, in nanoseconds since 1970."""
+        return system.fstat(self.fd).st_mtime_ns
+
     async def open(self) -> None:
         """Raises FileNotFoundError, IsADirectoryError, PermissionError, SpillError, each with its cure."""
-        await self._channel.run(self._open_now)
+        try:
+            await self._channel.run(self._open_now)
+        except BaseException:
+            await self.close()
+            raise
 
     async def read_into(self, view: memoryview, offset: int) -> int:
         """Fill `view` from `offset`; fewer bytes only at the end of the input, 0 behind it.
@@ -98,20 +107,21 @@ class InputFile:
 
     def _open_now(self) -> None:
         self._fd = _STDIN_FD if self._is_stdin else self._open_path()
-        mode = os.fstat(self._fd).st_mode
+        with disk_errors(self.path, doing="opening the input", needed_bytes=0):
+            mode = system.fstat(self._fd).st_mode
+            if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
+                self._measure()
+                platform_files.advise_sequential(self._fd)
+            elif not stat.S_ISDIR(mode):
+                self._waker = Waker()
         if stat.S_ISDIR(mode):
             text = f"{self.path}: is a directory. Name the files in it instead."
             raise numbered(IsADirectoryError(text), errno.EISDIR)
-        if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
-            self._measure()
-            platform_files.advise_sequential(self._fd)
-        else:
-            self._waker = Waker()
 
     def _open_path(self) -> int:
         try:
             # Without blocking: a named pipe may have no writer yet, and waiting for it must stay cancellable.
-            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = system.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError as error:
             text = f"{self.path}: no such file. Check the name, or use - for standard input."
             raise numbered(FileNotFoundError(text), error.errno) from error
@@ -126,9 +136,9 @@ class InputFile:
 
     def _measure(self) -> None:
         """Standard input may be a file that someone has read a part of already."""
-        self._base = os.lseek(self._fd, 0, os.SEEK_CUR) if self._is_stdin else 0
-        end = os.lseek(self._fd, 0, os.SEEK_END)
-        os.lseek(self._fd, self._base, os.SEEK_SET)
+        self._base = system.lseek(self._fd, 0, os.SEEK_CUR) if self._is_stdin else 0
+        end = system.lseek(self._fd, 0, os.SEEK_END)
+        system.lseek(self._fd, self._base, os.SEEK_SET)
         self.size = max(0, end - self._base)
 
     def _read_at_now(self, view: memoryview, offset: int) -> int:
@@ -156,7 +166,7 @@ class InputFile:
         with disk_errors(self.path, doing=f"reading at byte {self._position}", needed_bytes=0):
             while done < len(view):
                 self._waker.wait_readable(self._fd)
-                count = os.readv(self._fd, [view[done:]])
+                count = system.readv(self._fd, [view[done:]])
                 if not count:
                     break
                 done += count
@@ -165,6 +175,6 @@ class InputFile:
     def _close_now(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0 and not self._is_stdin:
-            os.close(fd)
+            system.close(fd)
         if self._waker is not None:
             self._waker.close()

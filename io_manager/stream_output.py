@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from io_manager import system
 from io_manager.errors import OUTPUT_CURE, disk_errors, numbered
 from io_manager.file_channel import FileChannel
 from io_manager.io_threads import IOThreads
@@ -86,13 +87,13 @@ class StreamOutput:
         else:
             self._fd = self._open_special()
             os.set_blocking(self._fd, True)
-        mode = os.fstat(self._fd).st_mode
+        mode = system.fstat(self._fd).st_mode
         self._is_pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._fd)
 
     def _open_special(self) -> int:
         while True:
             try:
-                return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                return system.open(self.path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except PermissionError as error:
                 text = f"{self.path}: no permission to write. Choose another output."
                 raise numbered(PermissionError(text), error.errno) from error
@@ -112,7 +113,7 @@ class StreamOutput:
             if self._is_pipe:
                 self._waker.wait_writable(self._fd)
             try:
-                chunk = chunk[os.write(self._fd, chunk) :]
+                chunk = chunk[system.write(self._fd, chunk) :]
             except BlockingIOError:  # whoever gave us the descriptor made it so
                 self._waker.wait_writable(self._fd)
             except BrokenPipeError:
@@ -124,5 +125,5 @@ class StreamOutput:
     def _close_now(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0 and not self._is_stdout:
-            os.close(fd)
+            system.close(fd)
         self._waker.close()

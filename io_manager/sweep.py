@@ -2,27 +2,27 @@
 
 A directory goes only if all of this holds: its name is one of ours, it is a real directory and not a link, it
 is owned by this user, its owner file is one we wrote and can be locked, and the process named there is dead.
-A name without an owner file may be a job that is just starting: it is left alone for `YOUNG_SECONDS`, and
-then goes only if nothing is in it. Two sweepers at once do not hurt each other: one of them has the lock.
+One without an owner file is that of a job that is just starting, or that died then, or as it ended: it goes if nothing
+is in it but a draft that can be locked, and a job that lives makes itself another (see `job_directory`). Two sweepers
+at once do not hurt each other: one of them has the lock.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from io_manager.job_directory import NAME_PATTERN, OWNER_DRAFT_NAME, OWNER_NAME, lock, remove_flat
+from io_manager import system
+from io_manager.job_directory import NAME_PATTERN, OWNER_DRAFT_NAME, OWNER_NAME, remove_flat
+from io_manager.locks import lock_abandoned
 from io_manager.owner import Owner
-
-# Between making a directory and locking its owner file a job needs milliseconds; a stopped machine may need
-# longer.
-YOUNG_SECONDS = 600.0
+from io_manager.unfinished import is_kept, remove_partial_of
 
 _log = logging.getLogger(__name__)
 
@@ -35,17 +35,18 @@ class Swept:
     freed_bytes: int
 
 
-def sweep(temp_dir: Path) -> list[Swept]:
+def sweep(temp_dir: Path, *, unfinished: bool = False) -> list[Swept]:
     """Remove the job directories of dead owners from `temp_dir`; what resists is logged and left.
 
-    Raises OSError only when `temp_dir` itself cannot be listed.
+    What a job left to be resumed is kept for a while (see `unfinished`), unless that is wanted gone as well. Raises
+    OSError only when `temp_dir` itself cannot be listed.
     """
     swept = []
-    for path in sorted(temp_dir.iterdir()):
+    for path in sorted(temp_dir / name for name in system.listdir(temp_dir)):
         if not NAME_PATTERN.fullmatch(path.name):
             continue
         try:
-            if _is_ours(path) and (freed_bytes := _remove_if_dead(path)) is not None:
+            if _is_ours(path) and (freed_bytes := _remove_if_dead(path, unfinished)) is not None:
                 swept.append(Swept(path, freed_bytes))
         except FileNotFoundError:
             continue  # another sweeper was faster
@@ -55,43 +56,53 @@ def sweep(temp_dir: Path) -> list[Swept]:
 
 
 def _is_ours(path: Path) -> bool:
-    status = path.lstat()
+    status = system.stat(path, follow_symlinks=False)
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
-def _remove_if_dead(path: Path) -> int | None:
+def _remove_if_dead(path: Path, unfinished: bool) -> int | None:
     """Bytes freed, or None when the directory may still be wanted."""
-    with _owner_file(path) as fd:
+    with _opened(path / OWNER_NAME) as fd:
         if fd is None:
             return _remove_if_stillborn(path)
-        if not lock(fd) or not _owner_is_dead(fd):
+        if not lock_abandoned(fd, path / OWNER_NAME) or not _owner_is_dead(fd) or (is_kept(path) and not unfinished):
             return None
+        remove_partial_of(path)
         return remove_flat(path)
 
 
 def _owner_is_dead(fd: int) -> bool:
-    text = os.pread(fd, 4096, 0)
+    text = system.pread(fd, 4096, 0)
     owner = Owner.from_bytes(text)
-    # Nothing in it: the machine stopped before the disk had it. It was locked when it got its name and is not
+    # Nothing in it, or zeros: the machine stopped before the disk had it. It was locked when it got its name and is not
     # now.
-    return owner.is_dead() if owner else not text
+    return owner.is_dead() if owner else not text.strip(b"\0")
 
 
 def _remove_if_stillborn(path: Path) -> int | None:
-    if time.time() - path.lstat().st_mtime < YOUNG_SECONDS or {entry.name for entry in path.iterdir()} - {
-        OWNER_DRAFT_NAME
-    }:
-        return None
-    return remove_flat(path)
+    with _opened(path / OWNER_DRAFT_NAME) as draft:
+        if draft is not None:
+            if not lock_abandoned(draft, path / OWNER_DRAFT_NAME):
+                return None
+            with suppress(FileNotFoundError):  # it has become an owner file meanwhile, and its maker has died
+                system.unlink(path / OWNER_DRAFT_NAME)
+        try:
+            system.rmdir(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return None
+    return 0
 
 
 @contextmanager
-def _owner_file(path: Path) -> Iterator[int | None]:
+def _opened(path: Path) -> Iterator[int | None]:
+    """A descriptor that can be locked; None if there is no such file."""
     fd = None
     with suppress(FileNotFoundError):
-        fd = os.open(path / OWNER_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = system.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         yield fd
     finally:
         if fd is not None:
-            os.close(fd)
+            system.close(fd)

@@ -10,6 +10,7 @@ import os
 import select
 from contextlib import suppress
 
+from io_manager import system
 from io_manager.errors import IOManagerClosedError
 
 
@@ -21,14 +22,14 @@ class Waker:
     """One pipe to call off waits with; once called off, always called off."""
 
     def __init__(self) -> None:
-        self._read_fd, self._write_fd = os.pipe()  # not inherited by children, as all that Python opens
+        self._read_fd, self._write_fd = system.pipe()  # not inherited by children, as all that Python opens
         os.set_blocking(self._write_fd, False)
 
     def wake(self) -> None:
         """End every wait, now and later."""
         with suppress(BlockingIOError):
             if self._write_fd >= 0:
-                os.write(self._write_fd, b"!")
+                system.write(self._write_fd, b"!")
 
     def wait_readable(self, fd: int) -> None:
         """Return when `fd` has bytes, an end or an error to read. Raises WaitCalledOff."""
@@ -57,4 +58,4 @@ class Waker:
             fd = getattr(self, name)
             setattr(self, name, -1)
             if fd >= 0:
-                os.close(fd)
+                system.close(fd)

@@ -89,7 +89,7 @@ def test_no_kernel_runs_in_parallel_by_itself() -> None:
 def test_what_starts_quickly_stays_quick(statement: str, absent: set[str]) -> None:
     code = f"import sys\n{statement}\nprint(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not (absent | COMPILERS | {"pyarrow"}) & set(done.stderr.split())
+    assert not (absent | COMPILERS | {"pyarrow", "cryptography"}) & set(done.stderr.split())
 
 
 @pytest.mark.parametrize("name", [name for name in TREES if "__all__" in (ROOT / name).read_text()])
@@ -167,11 +167,12 @@ def test_the_wheel_ships_five_names() -> None:
 
 
 def test_what_is_imported_is_declared() -> None:
-    declared = set(map(distribution, [*PROJECT["project"]["dependencies"], *EXTRAS["arrow"]]))
+    declared = set(map(distribution, [*PROJECT["project"]["dependencies"], *EXTRAS["arrow"], *EXTRAS["encrypt"]]))
     wanted = {top(module) for tree in TREES.values() for module in imported(tree)}
     foreign = wanted - set(sys.stdlib_module_names) - set(FLOORS)
     assert foreign == declared
-    assert set(map(distribution, EXTRAS["arrow"])) <= set(map(distribution, EXTRAS["dev"]))
+    extras = [*EXTRAS["arrow"], *EXTRAS["encrypt"]]
+    assert set(map(distribution, extras)) <= set(map(distribution, EXTRAS["dev"]))
 
 
 def distribution(requirement: str) -> str:
@@ -189,3 +190,34 @@ def test_no_machine_is_named() -> None:
     for path in [*texts, ROOT / "cli.py"]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             assert not MACHINE_PATH.search(line), f"{path.relative_to(ROOT)}:{number}: {line}"
+
+
+NO_INPUT_OUTPUT = {
+    "fsdecode",
+    "fsencode",
+    "fspath",
+    "geteuid",
+    "getpid",
+    "isatty",
+    "kill",
+    "register_at_fork",
+    "set_blocking",
+    "strerror",
+    "urandom",
+}
+"""Of `os`: what touches no file system. `umask` is read where /proc does not tell it."""
+
+PATH_CALLS = {"chmod", "iterdir", "lchmod", "lstat", "mkdir", "open", "rename", "rmdir", "stat", "touch", "unlink"}
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name.startswith("io_manager/") and "system" not in name])
+def test_there_is_one_boundary_to_the_operating_system(name: str) -> None:
+    """What passes elsewhere is what no fault is ever injected into."""
+    for call in (node.func for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)):
+        if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.value.id == "os":
+            assert call.attr in NO_INPUT_OUTPUT | {"umask"}, f"{name}:{call.lineno}: os.{call.attr}"
+        elif isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.value.id.endswith("path"):
+            assert call.attr not in PATH_CALLS, f"{name}:{call.lineno}: {call.value.id}.{call.attr}"
+        elif isinstance(call, ast.Name):
+            assert call.id != "open", f"{name}:{call.lineno}: open"
+    assert not {"shutil", "tempfile"} & set(imported(TREES[name])), name

@@ -113,6 +113,10 @@ class Machine:
         self.report = SortReport()
         self.plan: plan.SortPlan | None = None
 
+    def remember(self, made: plan.SortPlan) -> None:
+        """The plan of the job that begins."""
+        self.plan = made
+
     def write(self, inputs: bytes | Sequence[bytes]) -> list[Path]:
         """The inputs as files."""
         parts = [inputs] if isinstance(inputs, bytes) else inputs
@@ -121,10 +125,14 @@ class Machine:
             path.write_bytes(part)
         return paths
 
-    def sort(self, inputs: bytes | Sequence[bytes], **choices: Unpack[Choices]) -> bytes:
+    def sort(self, inputs: bytes | Sequence[bytes], *, resume: bool = False, **choices: Unpack[Choices]) -> bytes:
         """The output of a sort."""
-        self.report = shuffle.sort_file(self.write(inputs), self.output, temp_dirs=[self.temp_dir], **choices)
+        self.sort_files(self.write(inputs), resume=resume, **choices)
         return self.output.read_bytes()
+
+    def sort_files(self, paths: Sequence[Path], *, resume: bool = False, **choices: Unpack[Choices]) -> None:
+        """Sort files that stand there."""
+        self.report = shuffle.sort_file(paths, self.output, resume=resume, temp_dirs=[self.temp_dir], **choices)
 
     def merge(self, inputs: Sequence[bytes], **choices: Unpack[Choices]) -> bytes:
         """The output of a merge."""
@@ -133,7 +141,7 @@ class Machine:
 
     def left_behind(self) -> list[str]:
         """Spill files, and outputs that were never published."""
-        partial = [path.name for path in self.directory.iterdir() if path.name.endswith(".partial")]
+        partial = [path.name for path in self.directory.iterdir() if path.suffix in (".partial", ".unfinished")]
         return partial + [path.name for path in self.temp_dir.rglob("*")]
 
 
@@ -153,7 +161,7 @@ def machine(
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
         shrink(patch, extent_bytes=extent_bytes, block_bytes=block_bytes, read_ahead_blocks=read_ahead_blocks)
         made = Machine(Path(directory))
-        _give(patch, made, managed_bytes, direct_bytes)
+        give(patch, managed_bytes=managed_bytes, direct_bytes=direct_bytes, on_plan=made.remember)
         for module in (means, merge_phase):
             patch.setattr(module, "BufferPool", leaks.pool)
         patch.setattr(means, "MemoryManager", leaks.manager)
@@ -191,8 +199,14 @@ def shrink(
     patch.setattr(merge_phase, "READ_AHEAD_BLOCKS", read_ahead_blocks)
 
 
-def _give(patch: pytest.MonkeyPatch, made: Machine, managed_bytes: int, direct_bytes: int) -> None:
-    """Let `make_plan` have exactly so much, and remember the plan."""
+def give(
+    patch: pytest.MonkeyPatch,
+    *,
+    managed_bytes: int,
+    direct_bytes: int,
+    on_plan: Callable[[plan.SortPlan], object] = lambda made: None,
+) -> None:
+    """Let `make_plan` have exactly so much, and tell of the plan."""
     real = engine.make_plan
 
     def tiny_memory(*, managed_min: int, **_: Any) -> ProcessMemory:
@@ -205,12 +219,13 @@ def _give(patch: pytest.MonkeyPatch, made: Machine, managed_bytes: int, direct_b
             direct_max=direct_bytes,
         )
 
-    def remember(*args: Any, **choices: Any) -> plan.SortPlan:
-        made.plan = real(*args, **choices)
-        return made.plan
+    def watched(*args: Any, **choices: Any) -> plan.SortPlan:
+        made = real(*args, **choices)
+        on_plan(made)
+        return made
 
     patch.setattr(plan, "derive_process_memory", tiny_memory)
-    patch.setattr(engine, "make_plan", remember)
+    patch.setattr(engine, "make_plan", watched)
 
 
 def _bounded(real: Callable[[Callable[[], Coroutine[Any, Any, T]]], T]) -> Callable[..., T]:

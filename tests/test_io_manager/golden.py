@@ -16,20 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from io_manager import BlockFlags, IOManager, RunFile
+from io_manager import BlockFlags, IOManager, JobKey, RunFile, run_draft
 from io_manager.codec import Codec
 from tests.test_io_manager.harness import CAPACITY, Block, buffers, random_blocks, text_blocks, write_run
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"
 RUN_ID = 0x0123456789ABCDEF
+SECRET, SALT = bytes(range(32)), bytes(range(32, 64))
+"""Of version 2. Outside of tests no file has a salt that another has."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a golden file holds."""
+    """What a golden file holds, and what it is sealed with."""
 
     codec: str
     blocks: list[Block]
+    key: JobKey | None = None
 
     @property
     def payloads(self) -> list[bytes]:
@@ -64,13 +67,19 @@ LAYOUTS = {
     "spanning.v1.spill": Layout("none", spanning_blocks()),
     "empty.v1.spill": Layout("none", []),
     "max_key.v1.spill": Layout("none", max_key_blocks()),
+    "authentic.v2.spill": Layout("none", spanning_blocks(), JobKey(SECRET, encrypts=False)),
+    "encrypted.v2.spill": Layout("none", [*max_key_blocks(), *text_blocks(1)], JobKey(SECRET, encrypts=True)),
 }
 
 
 async def write(layout: Layout, target: Path, *, codec: Codec | None = None) -> RunFile:
-    """Write a layout to `target` with the fixed run id."""
-    with tempfile.TemporaryDirectory() as temp_dir, buffers() as pool:
-        async with IOManager([temp_dir], codec=layout.codec) as io:
+    """Write a layout to `target` with the fixed run id and salt."""
+    with (
+        patch.object(run_draft, "new_salt", lambda: SALT),
+        tempfile.TemporaryDirectory() as temp_dir,
+        buffers() as pool,
+    ):
+        async with IOManager([temp_dir], codec=layout.codec, key=layout.key) as io:
             io.codec = codec or io.codec
             with patch.object(io, "_next_run_id", lambda: RUN_ID):
                 run = await write_run(io, pool, layout.blocks)

@@ -20,6 +20,7 @@ from io_manager import (
     IOThreads,
     RunCorruptError,
 )
+from io_manager.errors import ThreadLimitError
 from tests.test_io_manager.harness import run
 
 ROOT = Path(__file__).parents[2]
@@ -130,3 +131,19 @@ def test_a_manager_must_be_entered_and_knows_its_codecs(tmp_path: Path) -> None:
     run(attempt())
     with pytest.raises(ValueError, match="gzip"):
         IOManager([tmp_path], codec="gzip")
+
+
+@pytest.mark.parametrize("started", [0, 1, 3])
+def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch, started: int) -> None:
+    """Python calls it a RuntimeError; and work for a thread that never came must not be done later by another."""
+    real, left, before = threading.Thread.start, iter(range(started)), threading.active_count()
+
+    def start(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(ThreadLimitError, match="Lower --threads"):
+        IOThreads(4)
+    assert threading.active_count() == before

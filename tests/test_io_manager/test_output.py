@@ -133,7 +133,7 @@ def test_a_failure_leaves_the_old_output(tmp_path: Path, monkeypatch: pytest.Mon
                 fail_write(monkeypatch, errno.ENOSPC, at_call=0)
             else:
                 await made.write(0, memoryview(b"new"))
-                monkeypatch.setattr(*((os, "fsync") if at == "fsync" else (Path, "replace")), refuse)
+                monkeypatch.setattr(*((os, "fsync") if at == "fsync" else (os, "replace")), refuse)
             expected = DiskFullError if at == "write" else SpillError
             with pytest.raises(expected, match=str(tmp_path)):
                 await made.write(0, memoryview(b"new"))

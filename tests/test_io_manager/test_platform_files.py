@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from io_manager import platform_files
+from io_manager import platform_files, system
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_preallocation_takes_room_or_says_that_it_cannot(fd: int, monkeypatch: p
     with pytest.raises(OSError) as error:
         platform_files.preallocate(fd, 1 << 62)
     assert error.value.errno in (errno.ENOSPC, errno.EFBIG)
-    monkeypatch.setattr(platform_files, "_c_function", lambda name: None)
+    monkeypatch.setattr(system, "_c_function", lambda name: None)
     assert not platform_files.preallocate(fd, 100)
     platform_files.start_writeback(fd, 0, 100)
 

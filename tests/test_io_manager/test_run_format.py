@@ -7,30 +7,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from io_manager import BlockFlags, BlockHeader, BlockIndex, payload_capacity, run_format
+from io_manager import BlockFlags, BlockHeader, BlockIndex, JobKey, payload_capacity, run_format
 from io_manager.block_index import ENTRY, ENTRY_BYTES
+from io_manager.index_pages import PAGE_ENTRIES, entries_in, index_length, part_pages, write_pages
 from io_manager.run_format import FileHeader, Footer, FormatError
 
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 KEYS = st.binary(max_size=64)
+JOB_KEYS = [None, JobKey(bytes(32), encrypts=False), JobKey(bytes(32), encrypts=True)]
+SALT = bytes(range(32))
 
 
 def page() -> memoryview:
     return memoryview(bytearray(4096))
 
 
-@given(run_id=U64, pages=st.integers(1, 1 << 18), codec=st.integers(0, 15))
-def test_file_headers_return(run_id: int, pages: int, codec: int) -> None:
-    header, view = FileHeader(run_id, pages * 4096, codec), page()
-    run_format.pack_file_header(view, header)
-    assert run_format.parse_file_header(view) == header
+@given(run_id=U64, pages=st.integers(1, 1 << 18), codec=st.integers(0, 15), job_key=st.sampled_from(JOB_KEYS))
+def test_file_headers_return(run_id: int, pages: int, codec: int, job_key: JobKey | None) -> None:
+    header, view = FileHeader(run_id, pages * 4096, codec, SALT if job_key else b""), page()
+    run_format.pack_file_header(view, header, job_key and job_key.file_seal(SALT))
+    assert run_format.parse_file_header(view, job_key) == header
+    for other in JOB_KEYS:
+        if other != job_key:
+            with pytest.raises(FormatError):
+                run_format.parse_file_header(view, other)
 
 
-@given(numbers=st.tuples(*[U64] * 7), key=KEYS)
-def test_footers_return(numbers: tuple[int, ...], key: bytes) -> None:
+@given(numbers=st.tuples(*[U64] * 7), key=KEYS, job_key=st.sampled_from(JOB_KEYS))
+def test_footers_return(numbers: tuple[int, ...], key: bytes, job_key: JobKey | None) -> None:
     footer, view = Footer._make([*numbers, key]), page()
-    run_format.pack_footer(view, footer)
-    assert run_format.parse_footer(view) == footer
+    seal = job_key and job_key.file_seal(SALT)
+    run_format.pack_footer(view, footer, seal)
+    assert run_format.parse_footer(view, seal) == footer
+
+
+@given(payload=st.binary(max_size=8064), key=KEYS, number=U32, run_id=U64, job_key=st.sampled_from(JOB_KEYS[1:]))
+def test_sealed_blocks_return(payload: bytes, key: bytes, number: int, run_id: int, job_key: JobKey) -> None:
+    view = memoryview(bytearray(b"\xee" * 8192))
+    view[128 : 128 + len(payload)] = payload
+    header = BlockHeader(0, len(payload), len(payload), 1, number, run_id, key)
+    seal = job_key.file_seal(SALT)
+    block = run_format.seal_block(view, header, seal)
+    stored = bytes(block)
+    run_format.verify_block(block, header, seal)
+    assert bytes(view[128 : 128 + len(payload)]) == payload
+    block[:] = stored
+    block[number * 7 % len(block)] ^= 1
+    with pytest.raises(FormatError):
+        run_format.verify_block(block, header, seal)
 
 
 @given(payload=st.binary(max_size=8064), key=KEYS, number=U32, run_id=U64, records=U32)
@@ -49,7 +73,7 @@ def test_blocks_return(payload: bytes, key: bytes, number: int, run_id: int, rec
 def test_headers_with_other_numbers_are_refused(offset: int, words: str) -> None:
     view = page()
     run_format.pack_file_header(view, FileHeader(7, 8192, 0))
-    view[offset + 1] ^= 1  # bit 8: the reserved encryption flag, version 257, a block size off the grid
+    view[offset + 1] ^= 1  # bit 8: the flag of an encrypted file, version 257, a block size off the grid
     run_format._seal(view, 4088)
     with pytest.raises(FormatError, match=words) as error:
         run_format.parse_file_header(view)
@@ -78,17 +102,23 @@ def index_of(*entries: tuple[int, int, int, int, int]) -> BlockIndex:
     return BlockIndex.from_bytes(memoryview(bytearray(table.tobytes())), len(entries))
 
 
-def test_an_index_grows_and_returns() -> None:
-    index = BlockIndex()
+@pytest.mark.parametrize("job_key", JOB_KEYS)
+def test_an_index_grows_and_returns(job_key: JobKey | None) -> None:
+    index, seal = BlockIndex(), job_key and job_key.file_seal(SALT)
     headers = [BlockHeader(0, n, n, 1, n, 5, b"%d" % n) for n in range(100)]
     for number, header in enumerate(headers):
         index.append(4096 * (number + 1), header)
-    view = memoryview(bytearray(index.disk_bytes))
-    index.write_into(view)
-    back = BlockIndex.from_bytes(view, 100)
+    view = memoryview(bytearray(index_length(100, sealed=seal is not None)))
+    write_pages(index, view, seal)
+    stored = bytes(view)
+    back = BlockIndex.from_bytes(entries_in(view, 0, 100, seal), 100)
     assert [back.header(n, 5) for n in range(100)] == headers and len(back) == 100
     assert index.memory_bytes == 128 * ENTRY_BYTES and back.memory_bytes == 100 * ENTRY_BYTES
     back.check(block_bytes=4096, index_offset=4096 * 101)
+    for first, stop in ((0, 1), (PAGE_ENTRIES - 1, PAGE_ENTRIES + 1), (PAGE_ENTRIES, 100), (99, 100)):
+        page, count = part_pages(first, stop, sealed=seal is not None)
+        pages = memoryview(bytearray(stored[page * 4096 : (page + count) * 4096]))
+        assert bytes(entries_in(pages, first, stop, seal)) == index.part_bytes(first, stop)
 
 
 FIRST, MORE, LAST = BlockFlags.SPAN_FIRST, BlockFlags.SPAN_MORE, BlockFlags.SPAN_LAST

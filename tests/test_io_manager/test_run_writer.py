@@ -112,11 +112,11 @@ def test_slots_bound_what_is_in_flight(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
-@pytest.mark.parametrize("at_call", [2, 3, 7])
+@pytest.mark.parametrize("at_call", [3, 4, 8])
 def test_the_first_error_sticks_and_everything_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, at_call: int
 ) -> None:
-    """Calls 0 and 1 are the probe of the directory and the header of the file."""
+    """Calls 0 to 2 are the owner of the directory, its probe, and the header of the file."""
     expected = SpillError if code == errno.EIO else DiskFullError
 
     async def attempt() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from io_manager import IOManager, sweep
+from io_manager import IOManager, sweep, system
 from io_manager.job_directory import JobDirectory
 from io_manager.owner import Owner
 from tests.test_io_manager.harness import run
@@ -129,12 +132,54 @@ def test_foreign_directories_are_left_alone(tmp_path: Path) -> None:
     assert sweep(tmp_path) == [] and (treasure / "photo.jpg").exists()
 
 
-def test_a_job_that_is_just_starting_is_left_alone(tmp_path: Path) -> None:
+def test_a_job_that_died_before_it_owned_its_directory_is_swept_at_once(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    for make in (lambda: None, lambda: (path / "owner.draft").touch()):
+        path.mkdir()
+        make()
+        assert [found.path for found in sweep(tmp_path)] == [path]
+        assert not path.exists()
+
+
+def test_a_draft_under_lock_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.mkdir()
-    assert sweep(tmp_path) == []
-    os.utime(path, (0, 0))
+    with (path / "owner.draft").open("w") as draft:
+        fcntl.flock(draft, fcntl.LOCK_EX)
+        assert sweep(tmp_path) == [] and (path / "owner.draft").exists()
     assert [found.path for found in sweep(tmp_path)] == [path]
+
+
+def test_a_directory_without_owner_that_holds_files_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    path.mkdir()
+    (path / "run-1.spill").touch()
+    assert sweep(tmp_path) == [] and (path / "run-1.spill").exists()
+
+
+@pytest.mark.parametrize("step", range(7))
+def test_a_job_swept_as_it_starts_makes_itself_another_directory(tmp_path: Path, step: int) -> None:
+    """Before each of its first steps somebody else sweeps, who cannot know that it lives."""
+    calls = iter(range(100))
+
+    def sweep_first(operation: str, function: Callable[..., object], *args: object) -> object:
+        if threading.current_thread() is maker and next(calls) == step:
+            other = threading.Thread(target=sweep, args=[tmp_path])
+            other.start()
+            other.join()
+        return function(*args)
+
+    made: list[JobDirectory] = []
+    maker = threading.Thread(target=lambda: made.append(JobDirectory(tmp_path, direct=False)))
+    before = system.intercept(sweep_first)
+    try:
+        maker.start()
+        maker.join()
+    finally:
+        system.intercept(before)
+    assert list(tmp_path.iterdir()) == [made[0].path] and sweep(tmp_path) == []
+    made[0].remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_links_are_never_followed(tmp_path: Path) -> None:
@@ -157,3 +202,14 @@ def test_a_marker_that_is_a_link_is_no_marker(tmp_path: Path) -> None:
     path = stale(tmp_path, None)
     (path / "owner.json").symlink_to(real)
     assert sweep(tmp_path) == [] and path.is_dir()
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_nobody_is_dead_because_nobody_could_be_asked(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    owner = Owner.this_process()
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert not owner.is_dead()
