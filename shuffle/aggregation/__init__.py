@@ -3,6 +3,7 @@
 aggregates     what is asked
 state_plan     states of a fixed length, known from what is asked
 group_table    keys to states, in one stretch of memory
-group_rows     groups as rows: what does not fit is sorted, and combined again
+range_job      what does not fit, thrown into ranges of keys, and combined range by range
+group_rows     groups as rows: where a key or a state is too long for that, what does not fit is sorted instead
 aggregator     records in, groups in the order of their keys out
 """

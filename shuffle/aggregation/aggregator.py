@@ -1,13 +1,17 @@
 """Records in, groups in the order of their keys out, in the memory of one plan.
 
-    lane (a thread) ── hash table ──(full)──> rows with states ──┐
-    lane            ── hash table                                ├──> RowSession ──> GroupScan ──> groups
-                    └─ gives up ────────────> rows of records ───┘
-    nothing ever full: the tables' groups, put in order ──────────────> GroupScan ──> groups
+    lane (a thread) ── hash table ──(full)──> states ──┐
+    lane            ── hash table                      ├──> RangeSession, or RowSession ──> groups
+                    └─ gives up ────────────> records ─┘
+    nothing ever full: the tables' groups, put in order ────────────────────────────────> groups
 
 Combining pays where groups are few or come again soon. Whether they do, the first `SAMPLE_RECORDS` tell: if more than
 half of their keys are different, and so many groups are to be expected that the tables cannot hold them, records are
-only sorted from then on. A table that fills with groups of fewer than two records each says the same, later.
+not combined from then on. A table that fills with groups of fewer than two records each says the same, later.
+
+What overflows the tables, or passes them by, is thrown into ranges of keys (`range_job`): unsorted, and each range is
+combined by itself. That takes records of a fixed length, several to a block, so keys of bytes, and states that are
+longer than most records, are sorted as rows instead (`group_rows`). `Aggregator.uses_ranges` decides it.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ from shuffle.aggregation.group_rows import BufferCombiner, Groups, GroupScan, Ro
 from shuffle.aggregation.group_table import ALL_BITS, GroupTable
 from shuffle.aggregation.keys import KeyForm, Keys
 from shuffle.aggregation.lane import Lane
+from shuffle.aggregation.range_records import RecordForm
+from shuffle.aggregation.range_session import RangeSession
 from shuffle.aggregation.state_plan import StatePlan, ValueColumn, Words
 from shuffle.kernels.states import gather_words, merge_states
 from shuffle.options import SortOptions
@@ -41,6 +47,9 @@ log = logging.getLogger(__name__)
 
 SAMPLE_RECORDS = 1 << 18
 """Enough to tell a million groups from fifty million: so many records of 50 million groups repeat 700 keys."""
+
+SEEN_KEYS = 1 << 16
+"""Of a table, evenly drawn: 256 for each range."""
 
 TABLE_FRACTION = 0.6
 """Of managed memory, for all tables. The rest is for what does not fit them, or for putting their groups in order."""
@@ -87,6 +96,7 @@ class Aggregator:
         self.report = AggregateReport()
         self.is_raw = self.sorts_states = combines == "sort"
         self.lock = threading.RLock()
+        self.has_null_values = False
         self._combines = combines
         self._hash_bits = hash_bits
         self._options = replace(options, layout=form.layout, combine=BufferCombiner(form, plan))
@@ -96,11 +106,19 @@ class Aggregator:
         self._table_bytes = self._share()
         self._memory = MemoryManager(self._table_bytes * self._lanes_max, segment_bytes=MIN_SEGMENT_BYTES)
         self._lanes: list[Lane] = []
-        self._session: RowSession | None = None
+        self._session: RangeSession | RowSession | None = None
+        self._seen = np.zeros((0, form.key_words), np.uint64)
         self._sample: list[tuple[Keys, Sequence[ValueColumn], int]] | None = [] if combines == "auto" else None
         self._sampled = 0
         self._is_finished = False
         self._started = time.perf_counter()
+
+    @property
+    def uses_ranges(self) -> bool:
+        """Whether what does not fit the tables is thrown into ranges, and not sorted."""
+        if self.sorts_states or not self.form.key_words:
+            return False
+        return 8 * RecordForm(self.form, self.plan).words_max <= plans.BLOCK_BYTES_MIN // 2
 
     @property
     def threads(self) -> int:
@@ -135,8 +153,12 @@ class Aggregator:
         """
         self.finish()
         self.report.groups = 0
-        views = self._views_of_tables() if self._session is None else self._session.read()
-        for groups in GroupScan(self.form, self.plan).scan(views):
+        if isinstance(self._session, RangeSession):
+            found = self._session.read()
+        else:
+            views = self._views_of_tables() if self._session is None else self._session.read()
+            found = GroupScan(self.form, self.plan).scan(views)
+        for groups in found:
             self.report.groups += len(groups)
             yield groups
 
@@ -188,18 +210,26 @@ class Aggregator:
         """A table is full: empty it, and judge whether it was worth it."""
         with self.lock:
             groups, records = len(lane.groups()), lane.records_in_table
+            self._note_keys(lane.groups())
+            if self._combines == "auto" and groups > GIVE_UP_RATIO * records:
+                self._give_up(f"{records:,} records had {groups:,} different keys")
             self._open_session()
             lane.empty_table()
             self.report.tables_emptied += 1
-            if self._combines == "auto" and groups > GIVE_UP_RATIO * records:
-                self._give_up(f"{records:,} records had {groups:,} different keys")
+
+    def ranges(self) -> RangeSession | None:
+        """Where records are thrown into ranges; None if they are sorted."""
+        if self._session is None:
+            with self.lock:
+                self._open_session()
+        return self._session if isinstance(self._session, RangeSession) else None
 
     def put_rows_of(self, rows: Iterator[EncodedRows]) -> None:
         """Let rows be sorted."""
         for some in rows:
             with self.lock:
                 self._open_session()
-                assert self._session is not None
+                assert isinstance(self._session, RowSession)
                 self._session.put(some)
 
     # --- inside
@@ -222,6 +252,7 @@ class Aggregator:
         room = lane.groups().groups_max()  # any lane may meet every group
         if groups <= GIVE_UP_RATIO * self._sampled or expected * 0.8 <= room:
             return
+        self._note_keys(lane.groups())
         self._give_up(
             f"the first {self._sampled:,} records had {groups:,} different keys, so about {expected:,.0f} are expected"
         )
@@ -231,8 +262,19 @@ class Aggregator:
 
     def _give_up(self, why: str) -> None:
         self.is_raw = True
-        self.report.gave_up = f"combining would not pay: {why}. Records are only sorted"
+        self.report.gave_up = f"combining would not pay: {why}. Records pass by the tables"
         log.info("%s", self.report.gave_up)
+
+    def _note_keys(self, table: GroupTable) -> None:
+        """The keys of a table tell where ranges are to be cut."""
+        if self.uses_ranges and not len(self._seen):
+            entries = table.entries()
+            entries = entries[:: max(1, len(entries) // SEEN_KEYS)].copy()
+            self._seen = np.empty((len(entries), self.form.key_words), np.uint64)
+            for word in range(self.form.key_words):
+                column = np.empty(len(entries), np.uint64)
+                gather_words(entries, 8 * word, column)
+                self._seen[:, word] = column
 
     def _open_session(self) -> None:
         if self._session is not None:
@@ -240,6 +282,12 @@ class Aggregator:
         taken = sum(lane.table_bytes for lane in self._lanes)
         if not self.is_raw:
             taken = max(taken, self._table_bytes * self._lanes_max)
+        if self.uses_ranges:
+            fill_bytes = self._sizes.memory.managed_bytes - taken
+            options = replace(self._options, combine=None)
+            sizes = {"fill_bytes": fill_bytes, "hash_bits": self._hash_bits}
+            self._session = RangeSession(options, self.form, self.plan, self._seen, **sizes)
+            return
         options = replace(self._options, memory_bytes=self._around.memory_bytes - taken)
         if self.is_raw and not self.sorts_states and not any(lane.table for lane in self._lanes):
             options = replace(options, combine=None)  # no row has a state that could be added to another

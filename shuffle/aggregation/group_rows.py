@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from serializers import SLACK_BYTES
 from serializers.columns.pieces import EncodedRows
 from serializers.columns.scratch import address_of
+from serializers.errors import CorruptRecordError
 from shuffle.aggregation.group_table import GroupTable
 from shuffle.aggregation.keys import KeyForm, Keys
 from shuffle.aggregation.state_plan import StatePlan, ValueColumn, Words
@@ -157,8 +158,10 @@ class GroupScan:
             data = np.frombuffer(view, np.uint8)
             found[kernels.POSITION] = address_of(data)
             end = address_of(data) + len(data)
-            while int(found[kernels.POSITION]) < end:
+            while (position := int(found[kernels.POSITION])) < end:
                 count = self._step(end)
+                if int(found[kernels.POSITION]) == position:
+                    raise CorruptRecordError(f"the row at byte {position - address_of(data)} holds no state of a group")
                 if count > 1:
                     yield self._groups(0, count - 1)
                 self._carry(count - 1)

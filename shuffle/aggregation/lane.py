@@ -12,11 +12,16 @@ from serializers.columns.scratch import address_of
 from shuffle.aggregation.group_rows import GroupScan, RowWriter, numbers_column, picked
 from shuffle.aggregation.group_table import GroupTable
 from shuffle.aggregation.keys import Keys
+from shuffle.aggregation.range_records import RecordForm
 from shuffle.aggregation.state_plan import ValueColumn
 from shuffle.kernels.states import SETTLE_VALUES, update_states
 
+TABLE_PART = 1 << 15
+"""Groups of a table that are put into ranges together."""
+
 if TYPE_CHECKING:
     from shuffle.aggregation.aggregator import Aggregator
+    from shuffle.aggregation.range_session import RangeSession
 
 
 class Lane:
@@ -79,6 +84,10 @@ class Lane:
             keys, there, missing = keys.without_nulls()
             self._add_nulls([picked(column, missing) for column in given], len(missing))
             given = [picked(column, there) for column in given]
+        ranges = self._owner.ranges()
+        if ranges is not None:
+            self._throw(ranges, keys, given)
+            return
         rows = self._writer.rows_of_records(keys, given)
         self._owner.put_rows_of(self._with_states(rows) if self._owner.sorts_states else rows)
 
@@ -102,7 +111,13 @@ class Lane:
         """Let the groups be sorted; the table is empty afterwards, or gone."""
         if self.table is None:
             return
-        self._owner.put_rows_of(self._writer.rows_of_table(self.table))
+        ranges = self._owner.ranges()
+        if ranges is None:
+            self._owner.put_rows_of(self._writer.rows_of_table(self.table))
+        else:
+            with self._owner.lock:  # all at once: records of another kind between would leave short blocks
+                for part in RecordForm(self._owner.form, self._plan).of_table(self.table).parts(TABLE_PART):
+                    ranges.put(part, ranges.find(part))
         if is_last:
             self.release()
         else:
@@ -121,6 +136,16 @@ class Lane:
             self._has_nulls |= self.table.has_null
             self.table.release()
             self.table = None
+
+    def _throw(self, ranges: RangeSession, keys: Keys, columns: Sequence[ValueColumn]) -> None:
+        """Put records into ranges, found beside the other lanes."""
+        form, owner = RecordForm(self._owner.form, self._plan), self._owner
+        if any(column.nulls is not None and column.nulls.any() for column in columns):
+            owner.has_null_values = True
+        records = form.of_values(keys, columns, with_nulls=owner.has_null_values)
+        numbers = ranges.find(records)
+        with owner.lock:
+            ranges.put(records, numbers)
 
     def _with_states(self, rows: Iterator[EncodedRows]) -> Iterator[EncodedRows]:
         """Rows with states of rows of records."""

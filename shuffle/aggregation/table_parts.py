@@ -36,18 +36,20 @@ def _batch_parts(opened: TableSource) -> Iterator[Part[Any]]:
 
 def _parquet_parts(path: str, schema: Any) -> Iterator[Part[Any]]:
     with pyarrow.parquet.ParquetFile(path) as file:
-        counts = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        metadata = file.metadata
+    counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     first_record = 0
     for number, count in enumerate(counts):
-        yield _read_group(path, number, schema), first_record
+        yield _read_group(path, metadata, number, schema), first_record
         first_record += count
 
 
-def _read_group(path: str, number: int, schema: Any) -> Iterator[Any]:
+def _read_group(path: str, metadata: Any, number: int, schema: Any) -> Iterator[Any]:
+    """The batches of a row group. `metadata` is what the footer says, which need not be read again for each."""
     try:
         with (
             pa.OSFile(path) as opened,
-            pyarrow.parquet.ParquetFile(opened, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file,
+            pyarrow.parquet.ParquetFile(opened, metadata=metadata, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file,
         ):
             names, rows = list(schema.names), _batch_rows(schema)
             for batch in file.iter_batches(rows, row_groups=[number], columns=names, use_threads=False):

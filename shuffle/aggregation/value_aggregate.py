@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,11 @@ from shuffle.aggregation.sorted_rows import NewMarks
 from shuffle.aggregation.sorted_values import AS_IT_CAME, DESCENDING, ListKeeper, SortedPart, SortedValues, order_of
 from shuffle.aggregation.state_plan import PARTS_OF, StatePlan
 from shuffle.aggregation.value_columns import ValueField, check_kind
-from shuffle.batches import Batches
+from shuffle.batches import Batches, first_values
 from shuffle.operators.choices import form_choices, job_options
 from shuffle.operators.result import OperatorReport
 from shuffle.options import SortOptions
 from shuffle.row_session import RowSession
-from shuffle.sorter import SAMPLE_VALUES
 
 Info = TypeInformation[Any]
 
@@ -58,7 +57,7 @@ class ValueAggregate:
         """Take all values."""
         assert self._values is not None, "prepared once"
         values, self._values = iter(self._values), None
-        sample = list(islice(values, SAMPLE_VALUES))
+        sample = first_values(values)
         if not sample:
             return
         self._groups = _ValueGroups(sample, self._keys, self._aggregates, self._form, self._options)
@@ -122,7 +121,7 @@ class _ValueGroups:
         orders: dict[tuple[Any, int], None] = dict.fromkeys(
             (each.field, order_of(each)) for each in wanted if each not in self._fixed
         )
-        share = shared_options(options, 1 + len(orders))
+        share = replace(shared_options(options, 1 + len(orders)), authentic=self._key_info.may_pickle)
         self.plan = plan
         self._sorts: list[_Sort] = []
         with explained(options, len(orders)):
@@ -219,7 +218,8 @@ class _Sort:
         place = len(key_info.elements)
         last = () if order == AS_IT_CAME else (OrderKey((place,), order == DESCENDING, nulls_last=True),)
         self._codec = RowCodec(info, OrderingComparator(info, (*key_order, *last)))
-        self._session = RowSession(replace(options, layout=rows_layout(self._codec.key_bytes)))
+        layout = rows_layout(self._codec.key_bytes)
+        self._session = RowSession(replace(options, layout=layout, authentic=info.may_pickle))
 
     def put(self, keys: list[tuple[Any, ...]], values: Mapping[Any, list[Any]], first_record: int) -> int:
         """Add a row for each record: how many bytes they take."""

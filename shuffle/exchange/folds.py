@@ -20,6 +20,16 @@ from shuffle.exchange.task_errors import KeyFailedError
 
 Fold = Callable[[Any, Any], Any]
 
+_KIND_FLAGS = (
+    inspect.CO_VARARGS
+    | inspect.CO_VARKEYWORDS
+    | inspect.CO_GENERATOR
+    | inspect.CO_COROUTINE
+    | inspect.CO_ITERABLE_COROUTINE
+    | inspect.CO_ASYNC_GENERATOR
+)
+"""Of the flags of a code object those that say what calling it does; others tell where it was written, and how."""
+
 
 def fold_into(table: dict[Any, Any], pairs: Iterable[Pair], fold: Fold) -> None:
     """Fold `pairs` into what `table` holds for their keys. They are used up one by one: none is kept.
@@ -46,7 +56,7 @@ def is_addition(fold: Fold) -> bool:
     return (
         code.co_code == model.co_code
         and (code.co_argcount, code.co_nlocals) == (model.co_argcount, model.co_nlocals)
-        and code.co_flags & ~inspect.CO_NESTED == model.co_flags
+        and code.co_flags & _KIND_FLAGS == model.co_flags & _KIND_FLAGS
         and not (code.co_freevars or code.co_cellvars)
     )
 

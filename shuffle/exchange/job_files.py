@@ -6,23 +6,24 @@ A job killed with SIGKILL leaves them; the next job on the machine sweeps them, 
 from __future__ import annotations
 
 import os
-import secrets
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+from io_manager import JobKey
 from io_manager.directories import JobDirectories
-
-_KEY_BYTES = 32
 
 
 class JobFiles:
-    """One private directory under each of `temp_dirs`. Raises TempDirError. Dropped, it has been closed."""
+    """One private directory under each of `temp_dirs`. Raises TempDirError. Dropped, it has been closed.
 
-    def __init__(self, temp_dirs: Sequence[str]) -> None:
+    `key` seals the files of records in it, which are pickled, and encrypts them if that is wanted.
+    """
+
+    def __init__(self, temp_dirs: Sequence[str], *, encrypts: bool) -> None:
+        self.key = JobKey.generate(encrypts=encrypts)
         directories = JobDirectories(temp_dirs, max_disk_bytes=None, direct=False)
         directories.create()
-        self.key = secrets.token_bytes(_KEY_BYTES)
         self._directories = directories
         self._end = weakref.finalize(self, _close_in, os.getpid(), directories)
 

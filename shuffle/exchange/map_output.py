@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from io_manager import HEADER_BYTES, KEY_BYTES_MAX, BlockFlags, IOManager, RunFile, RunWriter
+from io_manager import HEADER_BYTES, KEY_BYTES_MAX, BlockFlags, IOManager, JobKey, RunFile, RunWriter, system
 from io_manager.to_the_end import to_the_end
 from memory import KIB, Buffer, BufferPool
 from serializers import RecordLayout
 from shuffle.exchange.partition_borders import PartitionBorders, whole_entries
-from shuffle.exchange.partition_entry import BROADCAST, IndexHeader, index_bytes, pack_index
+from shuffle.exchange.partition_entry import BROADCAST, IndexHeader, pack_index
 from shuffle.exchange.partition_index import PartitionIndex
 from shuffle.means import Means
 from shuffle.row_job import RowJob
@@ -66,7 +66,8 @@ class MapTarget:
 class MapOutput:
     """A finished map output. Small and picklable; it stays until `delete`, whatever becomes of the job that wrote it.
 
-    `partitions` is how many entries its index has: 1 where it is to be cut into ranges.
+    `partitions` is how many entries its index has: 1 where it is to be cut into ranges. Both files are sealed with
+    `key`, if there is one.
     """
 
     map_number: int
@@ -74,6 +75,7 @@ class MapOutput:
     is_broadcast: bool
     run: RunFile
     index_path: Path
+    key: JobKey | None = None
 
     @property
     def index(self) -> PartitionIndex:
@@ -81,7 +83,7 @@ class MapOutput:
         run = self.run
         flags = BROADCAST if self.is_broadcast else 0
         numbers = (run.run_id, self.partitions, self.map_number, run.record_count, run.raw_bytes, run.block_count)
-        return PartitionIndex(self.index_path, IndexHeader(flags, *numbers), run)
+        return PartitionIndex(self.index_path, IndexHeader(flags, *numbers), run, self.key)
 
     @property
     def records(self) -> int:
@@ -96,7 +98,7 @@ class MapOutput:
     @property
     def disk_bytes(self) -> int:
         """Of both files."""
-        return self.run.disk_bytes + index_bytes(self.partitions)
+        return self.run.disk_bytes + self.index.size_bytes
 
     def find(self, partition: int) -> StoredSlice | None:
         """The records of `partition`; None if there are none. Blocks; raises what `PartitionIndex.find` does."""
@@ -104,8 +106,8 @@ class MapOutput:
 
     def delete(self) -> None:
         """Remove both files. Blocks. Idempotent."""
-        self.run.path.unlink(missing_ok=True)
-        self.index_path.unlink(missing_ok=True)
+        system.remove(self.run.path)
+        system.remove(self.index_path)
 
 
 def map_block_bytes(raw_bytes: int, slices: int, *, most: int) -> int:
@@ -165,7 +167,7 @@ class MapOutputSink:
         index_path = place.with_suffix(".index")
         try:
             kept = await io.keep_run(run, target.directory, place.name)
-            output = MapOutput(target.map_number, target.entries, target.is_broadcast, kept, index_path)
+            output = MapOutput(target.map_number, target.entries, target.is_broadcast, kept, index_path, io.key)
             await io.threads.run(self._write_index, output)
         except BaseException:
             await to_the_end(io.threads.run(_take_back, run, place, index_path))
@@ -192,7 +194,7 @@ class MapOutputSink:
             entries = whole_entries(output.partitions, index, output.run.last_key)
         else:
             entries = self._borders.entries(index)
-        output.index.write(pack_index(output.index.header, entries))
+        output.index.write(pack_index(output.index.header, entries, output.key))
 
 
 def _take_back(run: RunFile, place: Path, index_path: Path) -> None:
@@ -200,7 +202,7 @@ def _take_back(run: RunFile, place: Path, index_path: Path) -> None:
     if not run.path.exists():
         for path in (place, index_path):
             with suppress(OSError):
-                path.unlink()
+                system.unlink(path)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """The map side of one split: read, map, combine, sort, and leave a map output.
 
-    split ─> MappedPairs ─> WindowCombiner ─> PairRows ─> RowSession (sorts, spills) ─> MapOutput
+    split ─> MappedPairs ─> SumCombiner or WindowCombiner ─> PairRows ─> RowSession (sorts, spills) ─> MapOutput
 
 Pairs go through in batches of about 1 MiB of rows, so a task holds little beside what its slot gives the sort.
 """
@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from io_manager import JobKey
+from serializers.columns.pieces import EncodedRows
 from serializers.errors import SerializationError
 from shuffle.batches import Batches
 from shuffle.exchange.folds import Fold
@@ -24,6 +26,7 @@ from shuffle.exchange.pair_rows import Pair, PairPlan, PairRows
 from shuffle.exchange.partitioners import BroadcastPartitioner
 from shuffle.exchange.slots import Slot
 from shuffle.exchange.splits import Split
+from shuffle.exchange.sum_combiner import SumCombiner, adds_in_binary
 from shuffle.exchange.task_errors import RecordFailedError
 from shuffle.exchange.window_combiner import WindowCombiner
 from shuffle.options import Codec, SortOptions
@@ -38,7 +41,10 @@ _BLAMED_PAIRS = 1024
 
 @dataclass(frozen=True)
 class MapWork:
-    """What one map task is to do. `fold` combines pairs before they are sorted; None leaves them."""
+    """What one map task is to do. `fold` combines pairs before they are sorted; None leaves them.
+
+    `spill_key` seals what is spilled, if that is sealed.
+    """
 
     task: str
     map_number: int
@@ -49,6 +55,7 @@ class MapWork:
     plan: PairPlan
     directory: Path
     compress: Codec
+    spill_key: JobKey | None
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class _MapTask:
         self._rows = PairRows(work.plan)
         self._source = MappedPairs(work.split, work.function, work.key)
         self._combiner = None if work.fold is None else WindowCombiner(work.task, work.plan.type, work.fold)
+        self._combiner_note = ""
         self._batches = Batches(PAIRS_FIRST)
         self._pairs_written = 0
 
@@ -90,7 +98,7 @@ class _MapTask:
             self._source.pairs_taken,
             self._pairs_written,
             report.spilled_bytes,
-            "" if self._combiner is None else self._combiner.note,
+            self._combiner_note or ("" if self._combiner is None else self._combiner.note),
             time.perf_counter() - started,
         )
 
@@ -114,11 +122,22 @@ class _MapTask:
             temp_dirs=self._slot.temp_dirs,
             threads=1,
             compress=self._work.compress,
+            job_key=self._work.spill_key,
         )
         with closing(RowSession(options)) as session:
-            for pairs in self._batches_to_write():
-                session.put(self._encode(pairs))
+            for rows in self._rows_to_write():
+                session.put(rows)
             return session.finish(), session.write(lambda job: write_map_output(job, self._target()))
+
+    def _rows_to_write(self) -> Iterator[EncodedRows]:
+        source, work = self._source, self._work
+        if adds_in_binary(work.plan, work.fold):
+            with closing(SumCombiner(work.task, work.plan)) as sums:
+                yield from map(self._placed, sums.rows(source))
+            self._combiner_note = sums.note
+            if not sums.leaves_the_rest:
+                self._combiner = None
+        yield from map(self._encode, self._batches_to_write())
 
     def _batches_to_write(self) -> Iterator[list[Pair]]:
         source, combiner = self._source, self._combiner
@@ -127,7 +146,14 @@ class _MapTask:
         while pairs := source.take(self._batches):
             yield pairs
 
-    def _encode(self, pairs: list[Pair]) -> Any:
+    def _placed(self, made: EncodedRows | list[Pair]) -> EncodedRows:
+        if isinstance(made, list):
+            return self._encode(made)
+        rows = self._rows.place(made, self._work.map_number, self._pairs_written)
+        self._pairs_written += made.count
+        return rows
+
+    def _encode(self, pairs: list[Pair]) -> EncodedRows:
         try:
             rows = self._rows.encode(pairs, self._work.map_number, self._pairs_written)
         except Exception as error:

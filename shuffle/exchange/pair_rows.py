@@ -51,19 +51,29 @@ class PairRows:
 
         Raises SerializationError kinds, PartitionerError, and what functions of the user raise.
         """
-        plan = self._plan
         rows = self._codec.encode(pairs, first_pair)
+        return self.place(rows, map_number, first_pair, pairs=pairs)
+
+    def place(
+        self, rows: EncodedRows, map_number: int, first_pair: int, *, pairs: Sequence[Pair] | None = None
+    ) -> EncodedRows:
+        """Rows to be exchanged of rows with the group key only. Without `pairs`, none may be asked for more.
+
+        Raises what `encode` does.
+        """
+        plan = self._plan
+        assert pairs is not None or not (plan.partitioner.takes_keys or self._sort_codec), "these need the pairs"
         numbers = plan.partitioner.assign(
             rows,
             self.shape,
             plan.partitions,
             map_number=map_number,
             first_record=first_pair,
-            keys=list(map(itemgetter(0), pairs)) if plan.partitioner.takes_keys else None,
+            keys=list(map(itemgetter(0), pairs or ())) if plan.partitioner.takes_keys else None,
         )
         if numbers is None and self._sort_codec is None:
             return rows
-        return join_keys(rows, self.shape, sort_rows=self._sort_rows(pairs, first_pair), partitions=numbers)
+        return join_keys(rows, self.shape, sort_rows=self._sort_rows(pairs or (), first_pair), partitions=numbers)
 
     def decode(self, view: memoryview, first_pair: int) -> list[Pair]:
         """The pairs of merged rows."""

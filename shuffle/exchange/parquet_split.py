@@ -37,7 +37,7 @@ class ParquetSplit:
         from serializers.columns.arrow_in import in_microseconds
 
         columns = None if self.columns is None else list(self.columns)
-        with pyarrow.parquet.ParquetFile(self.path) as file:
+        with pyarrow.parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names if columns is None else columns
             for batch in file.iter_batches(
                 _BATCH_ROWS, row_groups=[self.row_group], columns=columns, use_threads=False

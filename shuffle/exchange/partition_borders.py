@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from io_manager import HEADER_BYTES, KEY_BYTES_MAX, BlockIndex, checksum
 from serializers import RecordLayout
+from serializers.errors import CorruptRecordError
 from serializers.layouts import ROW_FLAG, ROW_KEYS_VARY
 from shuffle.exchange.partition_entry import ENTRY
 from shuffle.kernels import partition as kernels
@@ -45,7 +46,8 @@ class PartitionBorders:
             len(self._entries),
             self._room(len(payload)),
         )
-        assert stop == len(payload), f"block {block}: the row at byte {stop} is out of order, or of no partition"
+        if stop != len(payload):
+            raise CorruptRecordError(f"block {block}: the row at byte {stop} is out of order, or of no partition")
         base = 0
         for partition, offset, ordinal, before in self._found[: int(found)].tolist():
             self._count(ordinal - base)
@@ -61,7 +63,8 @@ class PartitionBorders:
         """The first block of a row that spans blocks: the leading bytes of its key."""
         key = self._key(payload)
         partition = int.from_bytes(key[: self._partition_bytes], "big")
-        assert self._current <= partition < len(self._entries), f"block {block} is out of order, or of no partition"
+        if not self._current <= partition < len(self._entries):
+            raise CorruptRecordError(f"block {block} is out of order, or of no partition")
         if partition != self._current:
             self._begin(partition, block, 0, key)
         self._count(1)

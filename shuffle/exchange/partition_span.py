@@ -15,6 +15,7 @@ from operator import itemgetter
 import numpy as np
 
 from io_manager import checksum
+from serializers.errors import CorruptRecordError
 from serializers.layouts import ROW_FLAG, ROW_KEYS_VARY
 from shuffle.exchange.key_shape import KeyShape
 from shuffle.exchange.map_output import MapOutput
@@ -97,7 +98,8 @@ def _pieces(views: Views, shape: KeyShape, partitions: int) -> Iterator[tuple[in
         count, _, _, stop = kernels.find_borders(
             start, start + len(view), key_bytes, shape.partition_bytes, kernels.NO_PARTITION, partitions, room
         )
-        assert stop == len(view), f"the row at byte {stop} of {len(view)} is out of order, or of no partition"
+        if stop != len(view):
+            raise CorruptRecordError(f"the row at byte {stop} of {len(view)} is out of order, or of no partition")
         borders = [(int(partition), int(offset)) for partition, offset in room[: int(count), :2]]
         ends = [*(offset for _, offset in borders[1:]), len(view)]
         for (partition, offset), end in zip(borders, ends, strict=True):

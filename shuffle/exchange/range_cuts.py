@@ -20,6 +20,7 @@ from io_manager import HEADER_BYTES, KEY_BYTES_MAX, PooledBuffer, RunReader, che
 from memory import BufferPool
 from serializers import RecordLayout
 from shuffle.cuts import Cutter, Position, Splitter, bytes_before, order_of_blocks
+from shuffle.engine import first_error
 from shuffle.exchange.map_output import MapOutput
 from shuffle.exchange.range_samples import Places, Samples, finer, joined, samples_of_blocks
 from shuffle.means import Means
@@ -186,8 +187,11 @@ async def _for_each(runs: Sequence[_CutRun], work: Callable[[_CutRun], Coroutine
         async with turn:
             return await work(run)
 
-    async with asyncio.TaskGroup() as tasks:
-        made = [tasks.create_task(one(run)) for run in runs]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            made = [tasks.create_task(one(run)) for run in runs]
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
     return [each.result() for each in made]
 
 

@@ -19,6 +19,7 @@ from memory import BufferPool
 from serializers import RecordLayout
 from shuffle.kernels.partition import find_every
 from shuffle.runs import SPAN, Run, payload_address
+from shuffle.whole_records import check_records
 
 Places = list[tuple[int, int, int]]
 """(run, block, offset in its payload), in order of their keys."""
@@ -112,6 +113,7 @@ async def finer(
         buffer = await pool.acquire()
         with buffer:
             await run.load(block, buffer)
+            check_records(run, block, buffer.view, layout)
             payload = buffer.view[HEADER_BYTES : HEADER_BYTES + int(run.index.raw_lengths[block])]
             records = int(run.index.record_counts[block])
             step = max(1, int(records * enough / int(samples.weights[block]) / _PIECES))

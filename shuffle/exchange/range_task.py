@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 
+from io_manager import JobKey
 from shuffle.exchange.map_output import MapOutput
 from shuffle.exchange.pair_rows import PairPlan, PairRows
 from shuffle.exchange.partition_reader import PartitionSession
@@ -19,10 +20,11 @@ Slices = tuple[tuple[StoredSlice, ...], ...]
 
 @dataclass(frozen=True)
 class RangeWork:
-    """What is to be cut, and into how many partitions."""
+    """What is to be cut, and into how many partitions; `spill_key` is what outputs are sealed with, if they are."""
 
     outputs: tuple[MapOutput, ...]
     plan: PairPlan
+    spill_key: JobKey | None
 
 
 def range_task(slot: Slot, work: RangeWork) -> Slices:
@@ -31,7 +33,13 @@ def range_task(slot: Slot, work: RangeWork) -> Slices:
     shape, partitioner = PairRows(work.plan).shape, work.plan.partitioner
     assert isinstance(partitioner, RangePartitioner), partitioner
     with slot.reserved("range cuts") as memory_bytes:
-        options = SortOptions(layout=shape.layout, memory_bytes=memory_bytes, temp_dirs=slot.temp_dirs, threads=1)
+        options = SortOptions(
+            layout=shape.layout,
+            memory_bytes=memory_bytes,
+            temp_dirs=slot.temp_dirs,
+            threads=1,
+            job_key=work.spill_key,
+        )
         with closing(PartitionSession(options)) as session:
             cuts = session.cut(work.outputs, work.plan.partitions, partitioner, shape)
             return tuple(tuple(cuts.slices(number)) for number in range(work.plan.partitions))

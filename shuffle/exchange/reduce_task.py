@@ -18,8 +18,10 @@ from operator import is_, itemgetter
 from pathlib import Path
 from typing import Any
 
+from io_manager import JobKey, system
 from shuffle.exchange.folds import Fold, folded
 from shuffle.exchange.map_output import MapOutput
+from shuffle.exchange.neighbour_sums import added, adds_ints
 from shuffle.exchange.pair_rows import PairPlan, PairRows
 from shuffle.exchange.partition_reader import find_slices
 from shuffle.exchange.partition_span import SpanSession, Views
@@ -31,13 +33,13 @@ from shuffle.groups import Groups, pair_values
 from shuffle.options import SortOptions
 from shuffle.stored_slice import StoredSlice
 
-RESULT_FILES_FROM = 1 << 40
-"""Results are signed with numbers from here on, so that no staged input passes for them."""
-
 
 @dataclass(frozen=True)
 class ReduceWork:
-    """What one reduce task is to do. `slices` are those of each of its partitions; None: the outputs know them."""
+    """What one reduce task is to do. `slices` are those of each of its partitions; None: the outputs know them.
+
+    `key` seals the results, and `spill_key` what is spilled, if that is sealed.
+    """
 
     partitions: range
     outputs: tuple[MapOutput, ...]
@@ -47,7 +49,8 @@ class ReduceWork:
     group_function: GroupFunction | None
     write: WriteFunction | None
     directory: Path
-    key: bytes
+    key: JobKey
+    spill_key: JobKey | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,13 @@ class _ReduceTask:
         """With all that the slot has."""
         layout = self._rows.shape.layout
         with slot.reserved("reduce side merge") as memory_bytes:
-            options = SortOptions(layout=layout, memory_bytes=memory_bytes, temp_dirs=slot.temp_dirs, threads=1)
+            options = SortOptions(
+                layout=layout,
+                memory_bytes=memory_bytes,
+                temp_dirs=slot.temp_dirs,
+                threads=1,
+                job_key=self._work.spill_key,
+            )
             with closing(SpanSession(options)) as session:
                 self._reduce_all(session)
 
@@ -142,6 +151,8 @@ class _ReduceTask:
         if work.group_function is not None:
             return _Grouped(views, self._rows).results(work.group_function)
         if work.fold is not None:
+            if adds_ints(work.plan.type, work.fold):
+                views = added(views, self._rows.shape)
             return chain.from_iterable(folded(views, self._rows, work.fold))
         return chain.from_iterable(self._pairs(views))
 
@@ -154,15 +165,15 @@ class _ReduceTask:
 
     def _keep(self, partition: int, results: Iterator[Any]) -> RecordFile | None:
         """A name of its own each time: the task may have been run before."""
-        path = self._work.directory / f"result-{partition:08}-{secrets.token_hex(4)}.records"
-        with RecordFileWriter(path, self._work.key, RESULT_FILES_FROM + partition) as writer:
+        path = self._work.directory / f"result-{partition:08}-{secrets.token_hex(8)}.records"
+        with RecordFileWriter(path, self._work.key) as writer:
             writer.write_all(results)
             return writer.finish()
 
     def _remove_results(self) -> None:
         for result in self._results:
             if result is not None:
-                result.path.unlink(missing_ok=True)
+                system.remove(result.path)
 
 
 class _Grouped:

@@ -52,12 +52,23 @@ class Shuffle:
         if executor == "local":
             from shuffle.exchange.task_manager import TaskManager
 
-            return TaskManager(slots=options.slots, memory=options.memory, temp_dirs=options.temp_dirs)
+            return TaskManager(slots=options.slots, memory=_memory(options), temp_dirs=options.temp_dirs)
         if isinstance(executor, str):
             raise ValueError(f"executor={executor!r}: give 'local', or an Executor such as a TaskManager")
         if options.slots is not None or options.memory is not None or options.temp_dirs:
             raise ValueError("slots=, memory= and temp_dirs= are the executor's: give them when it is made")
         return nullcontext(executor)
+
+
+def _memory(options: ShuffleOptions) -> int | str | None:
+    """What is left for slots and driver: the driver encrypts, too. Tasks count their own cipher."""
+    if not options.encrypt_spill:
+        return options.memory
+    from io_manager import CIPHER_MEMORY_BYTES
+    from memory import default_memory_bytes, parse_size
+
+    memory_bytes = default_memory_bytes() if options.memory is None else parse_size(options.memory)
+    return max(0, memory_bytes - CIPHER_MEMORY_BYTES)
 
 
 def _partitioner(options: ShuffleOptions) -> Partitioner:

@@ -41,6 +41,7 @@ class ShuffleOptions:
     memory         of all of them, and what the job adds to this process; default half of what the process may use
     temp_dirs      where to spill; default the system's temp directory
     compress       spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
+    encrypt_spill  encrypt whatever is written to temp directories, results too, with a key that only this job has
     """
 
     map: Callable[[Any], Iterable[Any] | None] | None = None
@@ -59,6 +60,7 @@ class ShuffleOptions:
     memory: int | str | None = None
     temp_dirs: PathLike | Iterable[PathLike] = ()
     compress: Codec = "none"
+    encrypt_spill: bool = False
 
     def __post_init__(self) -> None:
         if self.reduce is not None and self.group_reduce is not None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from itertools import chain
 from typing import Any
 
+from io_manager import JobKey
 from memory import drop_clean_pages
 from serializers.types.numbers import INT
 from shuffle.batches import Batches
@@ -50,7 +51,7 @@ class ShuffleRun:
         self._partitioner = partitioner
         self._executor = executor
         self._report = ShuffleReport(partitions=options.partitions, slots=executor.slots)
-        self._files = JobFiles(executor.temp_dirs)
+        self._files = JobFiles(executor.temp_dirs, encrypts=options.encrypt_spill)
         drop_clean_pages("llvm")  # this process has loaded kernels too, though only tasks call them
 
     def run(self, inputs: Any) -> ShuffleResult:
@@ -138,8 +139,13 @@ class ShuffleRun:
                 plan=plan,
                 directory=self._files.directory(),
                 compress=options.compress,
+                spill_key=self._spill_key(plan),
             )
             yield Work(task, map_task, work)
+
+    def _spill_key(self, plan: PairPlan) -> JobKey | None:
+        """What map outputs and spills are sealed with: where they are to be encrypted, or may be unpickled."""
+        return self._files.key if self._options.encrypt_spill or plan.type.pair.may_pickle else None
 
     def _note(self, result: MapResult) -> MapOutput:
         report = self._report
@@ -183,6 +189,7 @@ class ShuffleRun:
                 write=options.write,
                 directory=self._files.directory(),
                 key=self._files.key,
+                spill_key=self._spill_key(plan),
             )
             yield Work(_reduce_name(partitions), reduce_task, work)
 
@@ -190,7 +197,7 @@ class ShuffleRun:
         """Where range partitions are; None where map tasks have numbered them."""
         if not isinstance(self._partitioner, RangePartitioner):
             return None
-        work = Work("range partitioning", range_task, RangeWork(tuple(outputs), plan))
+        work = Work("range partitioning", range_task, RangeWork(tuple(outputs), plan, self._spill_key(plan)))
         slices: Slices = next(run_tasks(self._executor, [work], self._report))[1]
         return slices
 

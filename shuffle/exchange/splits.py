@@ -16,6 +16,7 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from io_manager import JobKey, system
 from shuffle.exchange.parquet_split import parquet_splits
 from shuffle.exchange.record_file import RecordFile, RecordFileWriter
 from shuffle.exchange.text_split import join_small, text_splits
@@ -50,7 +51,7 @@ class StagedSplit:
 
     def discard(self) -> None:
         """Nobody will read it any more."""
-        self.file.path.unlink(missing_ok=True)
+        system.remove(self.file.path)
 
 
 def split_name(split: Split) -> str:
@@ -58,8 +59,8 @@ def split_name(split: Split) -> str:
     return str(getattr(split, "name", None) or repr(split))
 
 
-def splits_of(inputs: Any, *, directory: Path, key: bytes, split_records: int = SPLIT_RECORDS) -> Iterator[Split]:
-    """The splits of `inputs`; what must be staged is staged in `directory` as it is asked for, signed with `key`.
+def splits_of(inputs: Any, *, directory: Path, key: JobKey, split_records: int = SPLIT_RECORDS) -> Iterator[Split]:
+    """The splits of `inputs`; what must be staged is staged in `directory` as it is asked for, sealed with `key`.
 
     Raises OSError for a file that cannot be read, what an iterator raises, and ValueError for a list of texts that are
     all names of files: nobody could tell which of both is meant.
@@ -97,10 +98,10 @@ def _check_no_names(inputs: Sequence[Any]) -> None:
         )
 
 
-def _staged(records: Iterator[Any], directory: Path, key: bytes, split_records: int) -> Iterator[StagedSplit]:
+def _staged(records: Iterator[Any], directory: Path, key: JobKey, split_records: int) -> Iterator[StagedSplit]:
     first_record = 0
     for number, first in enumerate(records):
-        with RecordFileWriter(directory / f"staged-{number:08}.records", key, number) as writer:
+        with RecordFileWriter(directory / f"staged-{number:08}.records", key) as writer:
             writer.write_all(chain([first], islice(records, split_records - 1)))
             file = writer.finish()
         yield StagedSplit(file, first_record)

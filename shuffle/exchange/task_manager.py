@@ -185,9 +185,12 @@ class _Workers:
         self._idle: list[WorkerProcess] = []
 
     def take(self) -> WorkerProcess:
-        """One that has nothing to do; a new one if there is none."""
-        if self._idle:
-            return self._idle.pop()
+        """One that has nothing to do, and has not died over that; a new one if there is none."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive():
+                return worker
+            self.bury(worker)
         slot = next(number for number in range(len(self._slots) + 1) if number not in self._slots.values())
         worker = WorkerProcess(WorkerSetup(slot, self._task_bytes, self._temp_dirs))
         self._slots[worker] = slot

@@ -11,8 +11,11 @@ from io import FileIO
 from itertools import chain
 from pathlib import Path
 
-SPLIT_BYTES = 16 << 20
-"""A task for each: about a second of Python, so that starting one costs nothing and the last ones end together."""
+SPLIT_BYTES_MIN = 16 << 20
+SPLIT_BYTES_MAX = 64 << 20
+SPLITS = 32
+"""A task for each: half a second of Python or more, so that starting one costs nothing, and so many that the last ones
+end together. Fewer and larger ones combine more."""
 
 JOINED_BYTES = 4 << 20
 """Small files share a task until they come to this."""
@@ -92,11 +95,13 @@ def _joined(group: list[TextSplit]) -> TextSplit | JoinedSplit:
     return group[0] if len(group) == 1 else JoinedSplit(tuple(group))
 
 
-def text_splits(path: str | Path, *, split_bytes: int = SPLIT_BYTES) -> list[TextSplit]:
-    """The lines of a file in ranges of `split_bytes`. Raises OSError."""
+def text_splits(path: str | Path, *, split_bytes: int | None = None) -> list[TextSplit]:
+    """The lines of a file in ranges of `split_bytes`; by default what suits its size. Raises OSError."""
+    size = Path(path).stat().st_size
+    if split_bytes is None:
+        split_bytes = min(max(size // SPLITS, SPLIT_BYTES_MIN), SPLIT_BYTES_MAX)
     if split_bytes < 1:
         raise ValueError(f"split_bytes is {split_bytes}: at least 1 is needed")
-    size = Path(path).stat().st_size
     starts = range(0, size, split_bytes)
     return [TextSplit(Path(path).absolute(), start, min(start + split_bytes, size)) for start in starts]
 

@@ -9,10 +9,11 @@ as the sum of floats, gives the same to the last bit however a job runs. A combi
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from serializers.types import TypeInformation
+from shuffle.batches import WEIGHT_MAX, weigh
+from shuffle.exchange.combining import Combining
 from shuffle.exchange.folds import Fold, fold_into
 from shuffle.exchange.mapped_pairs import MappedPairs
 from shuffle.exchange.pair_rows import Pair
@@ -25,29 +26,24 @@ WINDOW_PAIRS = 1 << 20
 _STEP_PAIRS = 1 << 12
 """Between two looks at how many keys there are."""
 
+_FIRST_LOOKS = (1, 8, 32, 128, 512, 2048)
+"""At what pairs weigh: nobody knows yet."""
+
 WINDOW_KEYS_FIRST = 1 << 10
 WINDOW_KEYS_MAX = 1 << 16
 WINDOW_BYTES = 4 << 20
 """As rows; as Python objects the pairs of a window take three to ten times as much."""
 
-SAMPLE_PAIRS = 1 << 17
-WORTH = 0.1
-"""At least so many of the pairs of a sample must have gone: a dictionary costs less than the sort, but not nothing."""
 
-_log = logging.getLogger(__name__)
-
-
-class WindowCombiner:
-    """Folds the pairs of one map task. `note` says why it gave up; "" as long as it has not."""
+class WindowCombiner(Combining):
+    """Folds the pairs of one map task in a dictionary."""
 
     def __init__(self, task: str, pair_type: PairType, fold: Fold) -> None:
-        self._task = task
+        super().__init__(task)
         self._fold = fold
         self._keys_max = WINDOW_KEYS_FIRST
-        self.pairs_out = 0
-        self.note = ""
         if not _may_be_a_key(pair_type.key):
-            self._give_up(f"keys of {pair_type.key.name} may be equal in Python, and not in order")
+            self.give_up(f"keys of {pair_type.key.name} may be equal in Python, and not in order")
 
     def window(self, source: MappedPairs) -> list[Pair]:
         """What the next window of the pairs of `source` has come to; none at their end. Not once it has given up.
@@ -56,12 +52,15 @@ class WindowCombiner:
         """
         assert not self.note, self.note
         table: dict[object, object] = {}
-        for _ in range(0, WINDOW_PAIRS, _STEP_PAIRS):
-            source.feed(lambda pairs: fold_into(table, pairs, self._fold), _STEP_PAIRS)
-            if source.has_ended or len(table) >= self._keys_max:
+        taken = 0
+        for looked_at in _looks():
+            source.feed(lambda pairs: fold_into(table, pairs, self._fold), looked_at - taken)
+            taken = looked_at
+            has_many_keys = taken >= _STEP_PAIRS and len(table) >= self._keys_max
+            if source.has_ended or has_many_keys or _is_heavy(table):
                 break
         self.pairs_out += len(table)
-        self._judge(source.pairs_taken)
+        self.judge(source.pairs_taken, self.pairs_out)
         return list(table.items())
 
     def note_size(self, pairs: Sequence[Pair], row_bytes: int) -> None:
@@ -69,14 +68,16 @@ class WindowCombiner:
         fitting = WINDOW_BYTES * len(pairs) // max(1, row_bytes)
         self._keys_max = max(1, min(WINDOW_KEYS_MAX, fitting))
 
-    def _judge(self, pairs_in: int) -> None:
-        gone = pairs_in - self.pairs_out
-        if pairs_in >= SAMPLE_PAIRS and gone < WORTH * pairs_in:
-            self._give_up(f"only {gone} of {pairs_in} pairs could be combined")
 
-    def _give_up(self, why: str) -> None:
-        self.note = why
-        _log.info("%s: no pairs are combined any more: %s", self._task, why)
+def _looks() -> Iterator[int]:
+    """After how many pairs a window is looked at."""
+    yield from (pairs for pairs in _FIRST_LOOKS if pairs < _STEP_PAIRS)
+    yield from range(_STEP_PAIRS, WINDOW_PAIRS + _STEP_PAIRS, _STEP_PAIRS)
+
+
+def _is_heavy(table: dict[object, object]) -> bool:
+    """Whether pairs such as the last that came in are too large for more of them: a window has no size before that."""
+    return bool(table) and weigh(next(reversed(table.items()))) * len(table) > WEIGHT_MAX
 
 
 def _may_be_a_key(info: TypeInformation[object]) -> bool:

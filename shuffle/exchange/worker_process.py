@@ -57,6 +57,10 @@ class WorkerProcess:
         """Of the worker."""
         return self._process.pid
 
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet, for all we know."""
+        return self._process.poll() is None
+
     def send(self, message: bytes) -> None:
         """Give it a task. That it died meanwhile shows when its outcome is received."""
         with suppress(OSError):

@@ -69,6 +69,8 @@ def scan_groups(
 ):  # fmt: skip
     """Find groups from `found[POSITION]` up to `end`, until an array is full; `found[GROUPS]` of them are known.
 
+    It stops at a row that has no such tail, and gets no further: the rows are whole, but may be of another job.
+
     groups        where the key of each is, as above
     states        address of their states, `state_bytes` each: those of new groups become `template`
     targets       addresses of states to which those at `sources` are to be added: `found[MERGES]` of them
@@ -81,7 +83,10 @@ def scan_groups(
         row_end = find_record_end(position, end, _ZERO, key_bytes, _ZERO)
         key, length = key_span(position, row_end, _ZERO, _ZERO, key_bytes)
         kind = load_byte(row_end - _ONE)
-        tail = row_end - tail_size(kind, state_bytes, column_count)
+        size = tail_size(kind, state_bytes, column_count)
+        if kind > np.uint64(RAW_NULLS) or size > row_end - key - length:
+            break
+        tail = row_end - size
         rest = tail - key - length
         last = count - _ONE
         if count and compare_keys(groups[last, KEY], groups[last, KEY_LENGTH], key, length) == 0:

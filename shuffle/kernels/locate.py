@@ -1,7 +1,15 @@
-"""Single questions about records in a block: where a key belongs, and which of two keys goes first."""
+"""Single questions about records in a block: where a key belongs, which key goes first, which rows are whole."""
 
-from serializers.kernel_cache import kernel
+import numpy as np
+
+from serializers.intrinsics import load_byte
+from serializers.kernel_cache import helper, kernel
 from serializers.keys import compare_keys, find_record_end, key_span
+from serializers.layouts import ROW_FLAG, ROW_KEYS_VARY
+
+_ROW_FLAG, _ROW_KEYS_VARY = np.uint64(ROW_FLAG), np.uint64(ROW_KEYS_VARY)
+_ZERO, _ONE, _SEVEN, _LAST_SHIFT = (np.uint64(n) for n in (0, 1, 7, 63))
+_MORE, _SEVEN_BITS = np.uint64(0x80), np.uint64(0x7F)
 
 
 @kernel("uint64(uint64, uint64, uint64, uint64, uint64, uint64, uint64, uint64, uint64, boolean)")
@@ -33,3 +41,44 @@ def find_last(start, end, record_bytes, key_bytes, delimiter):
         last = start
         start = find_record_end(start, end, record_bytes, key_bytes, delimiter)
     return last
+
+
+@helper
+def read_length(position, limit):
+    """(number, where it ends) of a varint of at most 64 bits; beyond `limit` if there is none before it."""
+    value, shift = _ZERO, _ZERO
+    while position < limit and shift <= _LAST_SHIFT:
+        byte = load_byte(position)
+        position += _ONE
+        value |= (byte & _SEVEN_BITS) << shift
+        if byte < _MORE:
+            if shift == _LAST_SHIFT and byte > _ONE:
+                break
+            return value, position
+        shift += _SEVEN
+    return _ZERO, limit + _ONE
+
+
+@kernel("Tuple((uint64, uint64))(uint64, uint64, uint64)")
+def count_whole_rows(start, end, key_bytes):
+    """Rows from `start` on that end before `end`, and their keys before they do: (how many, where the next begins).
+
+    Every length is checked before it is believed, and no byte is read from `end` on.
+    """
+    count = _ZERO
+    keys_vary = key_bytes & _ROW_KEYS_VARY
+    while start < end:
+        length, key = read_length(start, end)
+        if key > end or length > end - key:
+            break
+        row_end = key + length
+        key_length = key_bytes ^ _ROW_FLAG
+        if keys_vary:
+            key_length, key = read_length(key, row_end)
+            if key > row_end:
+                break
+        if key_length > row_end - key:
+            break
+        count += _ONE
+        start = row_end
+    return count, start

@@ -122,6 +122,8 @@ def read_row(start, limit, key_bytes):
 def group_end(shape, key, key_end):
     """Where partition number and group key of a joined key end; more than `key_end` if they do not."""
     start = key + shape[PARTITION]
+    if start > key_end:
+        return key_end + _ONE
     if shape[GROUP] != _VARIES:
         return start + shape[GROUP]
     if shape[CLOSED]:

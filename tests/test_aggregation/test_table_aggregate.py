@@ -18,6 +18,7 @@ from shuffle.aggregation import aggregator as module
 from shuffle.aggregation.aggregates import Aggregate, parse_aggregates
 from shuffle.aggregation.errors import AggregateError, AggregateOverflowError
 from shuffle.aggregation.operator import aggregate
+from shuffle.aggregation.table_parts import _parquet_parts
 from shuffle.tables.kinds import TableError
 from tests import tiny
 from tests.test_aggregation import twin
@@ -271,3 +272,20 @@ def test_records_are_counted_without_any_values(monkeypatch: pytest.MonkeyPatch)
         ):
             check(result.to_table(), column.to_pylist(), keys, "count")
             assert result.report.gave_up is not None
+
+
+def test_the_footer_of_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many row groups are read by themselves."""
+    path = tmp_path / "k.parquet"
+    pa.parquet.write_table(pa.table({"k": [1, 2, 3, 4], "v": [1.5, 2.5, 3.5, 4.5]}), path, row_group_size=1)
+    schema, footers = pa.parquet.read_schema(path), 0
+    real = pa.parquet.ParquetFile
+
+    def opened(*given: Any, **terms: Any) -> Any:
+        nonlocal footers
+        footers += terms.get("metadata") is None
+        return real(*given, **terms)
+
+    monkeypatch.setattr(pa.parquet, "ParquetFile", opened)
+    groups = [(first, [batch.num_rows for batch in part]) for part, first in _parquet_parts(str(path), schema)]
+    assert groups == [(0, [1]), (1, [1]), (2, [1]), (3, [1])] and footers == 1

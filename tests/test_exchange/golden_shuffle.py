@@ -8,16 +8,18 @@ A changed byte is a new format version: give it new names here, keep the old fil
 import asyncio
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
-from io_manager import BlockFlags, IOManager
+from io_manager import BlockFlags, IOManager, JobKey, run_draft
 from memory import BufferPool, MemoryManager
+from shuffle.exchange import partition_entry
 from shuffle.exchange.key_shape import KeyShape
 from shuffle.exchange.map_output import MapOutput, MapOutputSink, MapTarget
 from shuffle.runs import block_capacity, span_flag
 from tests.test_exchange.outputs import make_row
+from tests.test_io_manager.golden import SALT, SECRET
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "shuffle"
 RUN_ID = 0x0123456789ABCDEF
@@ -33,6 +35,7 @@ class Golden:
     partitions: int
     blocks: list[list[bytes]]
     is_broadcast: bool = False
+    key: JobKey | None = None
 
     @property
     def rows(self) -> list[bytes]:
@@ -71,6 +74,8 @@ LAYOUTS = {
     "ranges.v1": Golden(PLAIN, 1, [[numbered(0, b"a", b"one entry", PLAIN)], [numbered(0, b"b", b"x" * 99, PLAIN)]]),
     "empty.v1": Golden(NUMBERED, 3, []),
 }
+for _name, _encrypts in (("authentic.v2", False), ("encrypted.v2", True)):
+    LAYOUTS[_name] = replace(LAYOUTS["numbered.v1"], key=JobKey(SECRET, _encrypts))
 
 
 async def write(golden: Golden, directory: Path, name: str) -> MapOutput:
@@ -85,9 +90,11 @@ async def write(golden: Golden, directory: Path, name: str) -> MapOutput:
         golden.is_broadcast,
     )
     async with AsyncExitStack() as stack:
+        for module in (run_draft, partition_entry):
+            stack.enter_context(patch.object(module, "new_salt", lambda: SALT))
         workspace = stack.enter_context(tempfile.TemporaryDirectory(dir=directory))
         manager = stack.enter_context(MemoryManager(1 << 20))
-        io = await stack.enter_async_context(IOManager([workspace], direct=False))
+        io = await stack.enter_async_context(IOManager([workspace], direct=False, key=golden.key))
         pool = stack.enter_context(BufferPool(manager, "test", buffer_bytes=BLOCK_BYTES, required=8, maximum=8))
         with patch.object(io, "_next_run_id", lambda: RUN_ID):
             writer = await stack.enter_async_context(await io.create_run(block_bytes=BLOCK_BYTES, expected_bytes=0))

@@ -104,7 +104,7 @@ class Exchange:
 @contextmanager
 def exchange(**choices: Any) -> Iterator[Exchange]:
     """Map outputs inside the block are gone after it; all else must be."""
-    options = {name: choices.pop(name) for name in ("compress", "threads", "reverse") if name in choices}
+    options = {name: choices.pop(name) for name in ("compress", "threads", "reverse", "job_key") if name in choices}
     with tiny.machine(**choices) as machine:
         directory = machine.directory / "kept"
         directory.mkdir()

@@ -108,6 +108,9 @@ def test_sums_are_known_by_what_they_do() -> None:
         yield left + right
 
     assert all(map(is_addition, [operator.add, lambda a, b: a + b, lambda x, y: x + y, add, nested, add_with_default]))
+    written = dict[str, Any]()
+    exec(compile("def plus(a, b):\n    return a + b", "elsewhere", "exec", dont_inherit=True), written)
+    assert is_addition(written["plus"]), "where annotations are evaluated, code has other flags"
     others: list[Any] = [
         operator.iadd,
         max,

@@ -1,4 +1,4 @@
-"""Map outputs written by version 1 are read for ever, and version 1 goes on writing the same bytes."""
+"""Map outputs written by a version are read for ever, and it goes on writing the same bytes."""
 
 import struct
 from dataclasses import replace
@@ -10,6 +10,8 @@ import xxhash
 from tests import tiny
 from tests.test_exchange.golden_shuffle import GOLDEN, LAYOUTS, MAP_NUMBER, RUN_ID, Golden, write
 from tests.test_exchange.outputs import exchange
+from tests.test_io_manager.golden import SALT
+from tests.test_io_manager.test_golden import unsealed
 
 
 def wanted(golden: Golden) -> list[list[bytes]]:
@@ -30,12 +32,27 @@ def test_golden_map_output_is_still_written_and_still_read(name: str, tmp_path: 
         assert (tmp_path / f"{name}.{suffix}").read_bytes() == (GOLDEN / f"{name}.{suffix}").read_bytes()
     run = replace(output.run, path=GOLDEN / f"{name}.spill")
     kept = replace(output, run=run, index_path=GOLDEN / f"{name}.index")
-    with exchange() as made:
+    with exchange(job_key=golden.key) as made:
         found = made.read([kept], range(golden.partitions), golden.shape.layout)
     assert found == [b"".join(rows) for rows in wanted(golden)]
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", ["authentic.v2", "encrypted.v2"])
+def test_sealed_indexes_by_hand(name: str) -> None:
+    """They are those of version 1, but for their seals."""
+    golden, data, plain = LAYOUTS[name], *((GOLDEN / f"{each}.index").read_bytes() for each in (name, "numbered.v1"))
+    of = bytes(13) + bytes([1 if name == "encrypted.v2" else 2])
+    assert data[:12] == b"SPILLIDX\2\0\0\0" and data[12:64] == plain[12:64] and data[64:96] == SALT
+    unsealed(data[:128], 0, head=slice(0, 112), body=slice(0, 0), tag=slice(112, 128), of=of)
+    assert len(data) == 128 + 208 * golden.partitions
+    for partition in range(golden.partitions):
+        unit = data[128 + 208 * partition :][:208]
+        number = 4 << 64 | partition
+        entry = unsealed(unit, number, head=slice(0, 0), body=slice(0, 192), tag=slice(192, 208), of=of)
+        assert entry == plain[128 + 200 * partition :][:192]
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name.endswith("v1")])
 def test_by_hand(name: str) -> None:
     """An independent reading of docs/SHUFFLE_FORMAT.md."""
     golden, data = LAYOUTS[name], (GOLDEN / f"{name}.index").read_bytes()

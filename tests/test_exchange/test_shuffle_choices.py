@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serializers.errors import NotOrderableError, SerializationError, UnknownTypeError, ValueMismatchError
-from shuffle.exchange import window_combiner
+from shuffle.exchange import combining, sum_combiner, window_combiner
 from shuffle.exchange.shuffle_job import Shuffle
 from shuffle.exchange.shuffle_result import ShuffleResult
 from shuffle.exchange.task_errors import TaskFailedError
@@ -121,13 +121,13 @@ def test_the_report(inline: InlineExecutor) -> None:
 # --- the combiner
 
 
+@pytest.mark.parametrize("fold", [operator.add, lambda a, b: b + a])
 def test_a_combiner_that_finds_nothing_gives_up_and_says_so(
-    inline: InlineExecutor, monkeypatch: pytest.MonkeyPatch
+    inline: InlineExecutor, monkeypatch: pytest.MonkeyPatch, fold: Callable[[int, int], int]
 ) -> None:
-    monkeypatch.setattr(window_combiner, "SAMPLE_PAIRS", 2000)
-    with Shuffle(reduce=operator.add, split_records=9000).run(
-        [(number, 1) for number in range(9000)], inline
-    ) as result:
+    monkeypatch.setattr(combining, "SAMPLE_PAIRS", 2000)
+    monkeypatch.setattr(sum_combiner, "TARGET_PAIRS", 4096)
+    with Shuffle(reduce=fold, split_records=9000).run([(number, 1) for number in range(9000)], inline) as result:
         assert result.report.combiner_notes == ["only 0 of 4096 pairs could be combined"]
         assert result.report.pairs_written == 9000
         assert sorted(result) == [(number, 1) for number in range(9000)]
@@ -138,7 +138,7 @@ def test_windows_end_by_themselves(inline: InlineExecutor, monkeypatch: pytest.M
     monkeypatch.setattr(window_combiner, "WINDOW_PAIRS", 30)
     monkeypatch.setattr(window_combiner, "WINDOW_KEYS_MAX", 4)
     pairs = [(number % 9, number) for number in range(1000)]
-    with Shuffle(reduce=operator.add).run(pairs, inline) as result:
+    with Shuffle(reduce=lambda a, b: b + a).run(pairs, inline) as result:
         assert dict(result) == {key: sum(range(key, 1000, 9)) for key in range(9)}
         assert result.report.pairs == 1000 and 9 < result.report.pairs_written < 1000
 

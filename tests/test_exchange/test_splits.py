@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from io_manager import RunCorruptError
+from io_manager import JobKey, RunCorruptError
 from shuffle.exchange import text_split
 from shuffle.exchange.parquet_split import parquet_splits
 from shuffle.exchange.record_file import RecordFile, RecordFileWriter
 from shuffle.exchange.splits import StagedSplit, split_name, splits_of
 from shuffle.exchange.text_split import JoinedSplit, TextSplit, join_small, text_splits
 
-KEY = b"k" * 32
+KEY = JobKey(b"k" * 32, encrypts=False)
+CIPHER_KEY = JobKey(b"k" * 32, encrypts=True)
 
 
 def lines_of(data: bytes) -> list[str]:
@@ -77,6 +79,14 @@ def test_splits_say_where_they_are_and_travel(tmp_path: Path) -> None:
     assert split_name(split) == f"{path}, bytes 0 to 4"
     with pytest.raises(ValueError, match="at least 1"):
         text_splits(path, split_bytes=0)
+
+
+@pytest.mark.parametrize(("mib", "tasks"), [(16, 1), (17, 2), (512, 32), (1024, 32), (4096, 64)])
+def test_large_files_have_large_splits(tmp_path: Path, mib: int, tasks: int) -> None:
+    with (tmp_path / "text").open("wb") as file:
+        file.truncate(mib << 20)  # takes no room
+    splits = text_splits(tmp_path / "text")
+    assert len(splits) == tasks and splits[-1].end == mib << 20
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -203,15 +213,16 @@ def test_an_iterator_that_raises_leaves_no_half_file(tmp_path: Path) -> None:
 # --- record files
 
 
-def write(path: Path, records: list[Any], number: int = 0) -> RecordFile:
-    with RecordFileWriter(path, KEY, number) as writer:
+def write(path: Path, records: list[Any], key: JobKey = KEY) -> RecordFile:
+    with RecordFileWriter(path, key) as writer:
         writer.write_all(records)
         return writer.finish()
 
 
-def test_records_of_any_kind_and_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [KEY, CIPHER_KEY])
+def test_records_of_any_kind_and_size(tmp_path: Path, key: JobKey) -> None:
     records = [None, 1, "x" * 3_000_000, [1, {2: b"3"}], *range(10_000)]
-    file = write(tmp_path / "file", records)
+    file = write(tmp_path / "file", records, key)
     assert list(file.read()) == list(file.read()) == records
     assert file.record_count == len(records)
     assert file.size_bytes == (tmp_path / "file").stat().st_size
@@ -222,7 +233,7 @@ def test_records_of_any_kind_and_size(tmp_path: Path) -> None:
 @given(data=st.data())
 def test_a_file_that_was_changed_is_never_unpickled(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / f"file-{os.urandom(8).hex()}"
-    file = write(path, [Bomb()])
+    file = write(path, [Bomb()], data.draw(st.sampled_from([KEY, CIPHER_KEY])))
     whole = path.read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
     kind = data.draw(st.sampled_from(["bit", "cut", "insert"]))
@@ -254,17 +265,17 @@ class Bomb:
 
 
 def test_neither_another_file_nor_another_key_passes(tmp_path: Path) -> None:
-    one, other = write(tmp_path / "one", [1], number=1), write(tmp_path / "other", [1], number=2)
+    one, other = write(tmp_path / "one", [1]), write(tmp_path / "other", [1])
     (tmp_path / "one").write_bytes((tmp_path / "other").read_bytes())
     with pytest.raises(RunCorruptError, match="one: damaged at byte"):
         list(one.read())
-    stranger = RecordFile(other.path, b"s" * 32, 2, 1, other.size_bytes)
+    stranger = replace(other, key=JobKey(b"s" * 32, encrypts=False))
     with pytest.raises(RunCorruptError):
         list(stranger.read())
 
 
 def test_batches_in_another_order_do_not_pass(tmp_path: Path) -> None:
-    with RecordFileWriter(tmp_path / "file", KEY, 0) as writer:
+    with RecordFileWriter(tmp_path / "file", KEY) as writer:
         sizes = [writer.write([1]) + 20, writer.write([2]) + 20]
         file = writer.finish()
     data = file.path.read_bytes()
@@ -276,6 +287,6 @@ def test_batches_in_another_order_do_not_pass(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_is_left_removes_its_file(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="pickle"), RecordFileWriter(tmp_path / "file", KEY, 0) as writer:
+    with pytest.raises(Exception, match="pickle"), RecordFileWriter(tmp_path / "file", KEY) as writer:
         writer.write_all([1, 2, (number for number in range(3))])
     assert list(tmp_path.iterdir()) == []
