@@ -1,5 +1,6 @@
 # make demo   set up, then generate, sort, verify and explain a file much larger than its memory budget
 # make test   set up, then run the test suite
+# make stress set up, then hurt the engine on purpose for half an hour or more, and add up what was done and found
 # make check  set up, then format, lint and types
 # make bench  set up, then every benchmark with its peer (minutes; results on the terminal)
 # make clean  remove what the others made
@@ -11,8 +12,9 @@ BIN := $(VENV)/bin
 DEMO := .demo
 DEMO_RECORDS ?= 4000000
 DEMO_MEMORY ?= 192MiB
+STRESS := .stress
 
-.PHONY: demo test check format bench warmup clean
+.PHONY: demo test stress check format bench warmup clean
 
 demo: warmup
 	mkdir -p $(DEMO)
@@ -25,6 +27,12 @@ demo: warmup
 
 test: warmup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+stress: warmup
+	mkdir -p $(STRESS) && rm -f $(STRESS)/report.jsonl
+	SPILLWAY_STRESS=1 SPILLWAY_STRESS_REPORT=$(CURDIR)/$(STRESS)/report.jsonl \
+		$(BIN)/python -m pytest -n 2 --dist load tests/test_reliability; \
+		status=$$?; $(BIN)/python -m tests.test_reliability.figures $(STRESS)/report.jsonl && exit $$status
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
@@ -48,4 +56,4 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(STRESS) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

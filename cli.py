@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -48,6 +49,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads for matrices nobody multiplies
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # the others keep 40 MiB of what they have freed
     status = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is done is done, and was said in the exit status
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # reported by run(), or nobody is there to read the report
             stream.flush()
@@ -78,7 +80,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes
         return BROKEN_PIPE
-    except (OSError, ValueError, MemoryError) as error:
+    except (ImportError, OSError, ValueError, MemoryError) as error:
         return complain(describe(error))
 
 
@@ -151,6 +153,7 @@ def job_options(command: Command) -> Command:
                 show_default=True,
                 help="Compress what is spilled; auto measures whether it pays.",
             ),
+            click.option("--encrypt-spill", is_flag=True, help="Encrypt what is spilled, with a key in memory only."),
             click.option("--limit", type=click.IntRange(0), metavar="N", help="Only the first N records in order."),
             click.option(
                 "--sort-kernel",
@@ -196,10 +199,16 @@ def spillway() -> None:
 @report_options
 @job_options
 @record_options
-def sort(paths: tuple[str, ...], output: str | None, stats: str | None, progress: bool | None, **given: Any) -> None:
-    """Sort INPUT into OUTPUT, which appears whole or not at all and may be INPUT. "-" is stdin or stdout."""
+@click.option("--resume", is_flag=True, help="Keep what is finished if the job is killed, and go on with it.")
+def sort(
+    paths: tuple[str, ...], output: str | None, stats: str | None, progress: bool | None, resume: bool, **given: Any
+) -> None:
+    """Sort INPUT into OUTPUT, which appears whole or not at all and may be INPUT. "-" is stdin or stdout.
+
+    With --resume, the same command goes on where one that was killed had come to.
+    """
     inputs, output = _inputs_and_output(paths, output)
-    options = _options(given)
+    options = replace(_options(given), resume=resume)
     _report(_run_job("sort", inputs, output, options, progress), stats)
 
 
@@ -411,19 +420,64 @@ def warmup() -> None:
 
 @spillway.command()
 @click.option("-T", "--temp-dir", "temp_dirs", multiple=True, metavar="DIR", help="Where jobs spilled; repeatable.")
-def clean(temp_dirs: tuple[str, ...]) -> None:
-    """Remove spill files whose job is dead. Every job does so in its own temp directories; live jobs are left alone."""
+@click.option("--unfinished", is_flag=True, help="Also what could be resumed yet, and its partial output.")
+def clean(temp_dirs: tuple[str, ...], unfinished: bool) -> None:
+    """Remove spill files whose job is dead. Every job does so in its own temp directories; live jobs are left alone.
+
+    What a sort with --resume has finished stays for a week.
+    """
     import tempfile
 
     from io_manager import sweep
     from memory import format_size
 
     for directory in temp_dirs or (tempfile.gettempdir(),):
-        swept = sweep(Path(directory))
+        swept = sweep(Path(directory), unfinished=unfinished)
         for leftover in swept:
             click.echo(f"removed {leftover.path} ({format_size(leftover.freed_bytes)})")
         if not swept:
             click.echo(f"{directory}: nothing left by dead jobs")
+
+
+@spillway.command()
+@click.option("--records", type=click.IntRange(1), default=2_000_000, show_default=True, help="In each input.")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Of data, as in gen; repeatable.")
+@click.option("-S", "--memory", default="192MiB", show_default=True, metavar="SIZE", help="Of each job.")
+@click.option("-T", "--temp-dir", "place", metavar="DIR", help="Where all of it happens.")
+@click.option("--temp-disk", metavar="SIZE", help="The most that the spill files of a job may take.")
+@click.option("--kill-every", type=click.IntRange(0), default=4, show_default=True, help="0: kill none.")
+@click.option("--fault-rate", type=float, default=0.02, show_default=True, help="Of system calls; 0: none.")
+@click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="When to stop.")
+@click.option("--jobs", "lanes", type=click.IntRange(1), default=2, show_default=True, help="At once.")
+@click.option("--seed", type=int, help="Repeat a campaign; else a new one.")
+@click.option("--stats", metavar="FILE", callback=writable, help="Write what happened as JSON to FILE.")
+def stress(
+    memory: str, place: str | None, temp_disk: str | None, seed: int | None, stats: str | None, **given: Any
+) -> int:
+    """Accept this engine on this machine: sort and shuffle, hurt the jobs on purpose, and check what they leave.
+
+    Jobs are killed, stopped and given failing, damaging and full disks. Exit with 0 if every job gave its right
+    output, or said why not and left nothing but the old one; with 1 if a promise was broken.
+    """
+    import secrets
+
+    from memory import parse_size
+    from shuffle.stop_signals import stoppable
+    from shuffle.stress.campaign import Choices, run_campaign
+
+    kinds = given.pop("kinds") or ("text", "fixed", "duplicates", "presorted")
+    disk_bytes = None if temp_disk is None else parse_size(temp_disk)
+    seed = secrets.randbits(32) if seed is None else seed
+    choices = Choices(kinds=kinds, memory_bytes=parse_size(memory), disk_bytes=disk_bytes, seed=seed, **given)
+    click.echo(f"--seed {seed} repeats this", err=True)
+    with stoppable():
+        tally = run_campaign(
+            choices, Path(place) if place else None, say=lambda text: click.echo(visible(text), err=True)
+        )
+    if stats is not None:
+        Path(stats).write_text(json.dumps(tally.as_dict(), indent=2) + "\n")
+    click.echo(tally.describe())
+    return OK if tally.ok else NOT_IN_ORDER
 
 
 def _inputs_and_output(paths: tuple[str, ...], output: str | None) -> tuple[list[str], str]:
@@ -451,10 +505,13 @@ def _run_job(verb: str, inputs: list[str], output: str, options: SortOptions, pr
     engine = load_engine()
     from shuffle.stop_signals import run_to_end
 
-    job = {"sort": engine.sort, "merge": engine.merge}[verb]
     watcher = _progress_bar() if progress or (progress is None and sys.stderr.isatty()) else None
+    how: dict[str, Any] = {"whole_process": True, "watcher": watcher}
+    if verb == "sort":
+        how["on_kept"] = complain
+    job = {"sort": engine.sort, "merge": engine.merge}[verb]
     with watcher or nullcontext():
-        report: SortReport = run_to_end(job(inputs, output, options, whole_process=True, watcher=watcher))
+        report: SortReport = run_to_end(job(inputs, output, options, **how))
     return report
 
 

@@ -24,6 +24,7 @@ from memory import Buffer, BufferPool
 from serializers import RecordLayout
 from shuffle.kernels.locate import find_cut
 from shuffle.runs import Run, not_in_order, payload_address, span_flags
+from shuffle.whole_records import check_records
 
 T = TypeVar("T")
 
@@ -146,6 +147,7 @@ class Cutter:
         buffer: Buffer = await self._pool.acquire()
         with buffer:
             await run.load(block, buffer)
+            check_records(run, block, buffer.view, self._layout)
             return use(buffer.view[HEADER_BYTES : HEADER_BYTES + int(run.index.raw_lengths[block])])
 
     async def cut_run(self, run: Run, splitter: Splitter) -> Position:

@@ -16,11 +16,12 @@ from memory import peak_resident_bytes
 from shuffle.feed import Feed
 from shuffle.means import IO_THREADS, Means, open_means
 from shuffle.merge_heads import MergeOrder
-from shuffle.merge_phase import AnyRun, MergePhase
+from shuffle.merge_phase import AnyRun, MergeKeeper, MergePhase
 from shuffle.options import SortOptions
 from shuffle.plan import SortPlan, make_plan
 from shuffle.report import SortReport
 from shuffle.run_builder import RunBuilder
+from shuffle.runs import MemoryRun
 from shuffle.sinks import FileTarget, Target
 from shuffle.sorted_file import SortedFileRun
 from shuffle.surroundings import look_around
@@ -54,14 +55,23 @@ async def sort(
     *,
     whole_process: bool = False,
     watcher: Watcher | None = None,
+    on_kept: Callable[[str], object] = lambda text: None,
 ) -> SortReport:
     """Sort all records of `inputs` into `output`, a file or what a maker makes.
 
-    Raises what went wrong first, with its cause. The budget is for the whole process if `whole_process`, and else for
+    Raises what went wrong first, with its cause; `on_kept` is told before, in words, what a job that can be resumed has
+    kept. The budget is for the whole process if `whole_process`, and else for
     what the job adds to it.
     """
+    kind = SortJob
+    if options.resume:
+        from shuffle.resume.resumable_job import ResumableJob
+
+        kind = ResumableJob
+    job = kind(inputs, output, options, whole_process, watcher or NobodyWatches())
+    job.on_kept = on_kept
     async with everything_ended(AsyncExitStack()) as stack:
-        return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run(stack)
+        return await job.run(stack)
 
 
 async def merge(
@@ -74,7 +84,7 @@ async def merge(
 ) -> SortReport:
     """Merge `inputs`, files that are in order already, into `output`. Raises NotSortedError where one is not."""
     async with everything_ended(AsyncExitStack()) as stack:
-        return await _Job(inputs, output, options, whole_process, watcher or NobodyWatches()).run_merge(stack)
+        return await SortJob(inputs, output, options, whole_process, watcher or NobodyWatches()).run_merge(stack)
 
 
 async def plan_for(inputs: Sequence[str], options: SortOptions, *, whole_process: bool) -> SortPlan:
@@ -112,7 +122,11 @@ async def _open_input(path: str, threads: IOThreads, stack: AsyncExitStack) -> I
     return source
 
 
-class _Job:
+class SortJob:
+    """One job; what a job that can be resumed does differently is in methods of their own."""
+
+    on_kept: Callable[[str], object]
+
     def __init__(
         self,
         inputs: Sequence[str],
@@ -133,10 +147,10 @@ class _Job:
         """Sort."""
         started = time.perf_counter()
         means, output = await self._prepare(stack)
-        builder = await self._build_runs(means, stack)
-        runs: dict[int, AnyRun] = {**builder.files, **builder.resident}
-        self._report.runs, self._report.runs_in_memory = len(runs), len(builder.resident)
-        await self._merge(means, [runs[number] for number in sorted(runs)], output)
+        runs = await self._build_runs(means, stack)
+        self._report.runs = len(runs)
+        self._report.runs_in_memory = sum(isinstance(run, MemoryRun) for run in runs)
+        await self._merge(means, runs, output)
         self._check_counts()
         return await self._finish(means, output, started)
 
@@ -156,25 +170,32 @@ class _Job:
 
     async def _prepare(self, stack: AsyncExitStack, *, sorted_runs: int | None = None) -> tuple[Means, Target]:
         """Open everything that can be refused before work begins, and plan."""
-        options = self._options
         files = IOThreads(IO_THREADS)  # outlive the I/O manager: input and output are closed after it
         stack.callback(files.close)
         self._sources = [await _open_input(path, files, stack) for path in self._inputs]
-        around = await look_around(self._sources, options, whole_process=self._whole_process)
-        plan = make_plan(options, around, sorted_runs=sorted_runs)
+        plan = await self._make_plan(self._options, sorted_runs)
         self._watcher.start(plan)
+        return await self._open(plan, files, stack)
+
+    async def _make_plan(self, options: SortOptions, sorted_runs: int | None) -> SortPlan:
+        around = await look_around(self._sources, options, whole_process=self._whole_process)
+        return make_plan(options, around, sorted_runs=sorted_runs)
+
+    async def _open(self, plan: SortPlan, files: IOThreads, stack: AsyncExitStack) -> tuple[Means, Target]:
         output = await self._open_output(plan, files, stack)
-        return await open_means(plan, options, stack), output
+        return await open_means(plan, self._options, stack), output
 
     async def _open_output(self, plan: SortPlan, files: IOThreads, stack: AsyncExitStack) -> Target:
         path = self._output
         output = FileTarget(make_output(path, threads=files)) if isinstance(path, str) else path(files)
         stack.push_async_exit(output)
-        expected = None if self._options.one_range else plan.input_bytes
-        await output.open(expected)
+        await output.open(self._expected_bytes(plan))
         return output
 
-    async def _build_runs(self, means: Means, stack: AsyncExitStack) -> RunBuilder:
+    def _expected_bytes(self, plan: SortPlan) -> int | None:
+        return None if self._options.one_range else plan.input_bytes
+
+    async def _build_runs(self, means: Means, stack: AsyncExitStack) -> list[AnyRun]:
         feed = Feed(self._sources, self._options.layout, means.workers, on_read=self._watcher.advance)
         with means.spill_pool() as pool:
             builder = RunBuilder(means, feed, pool)
@@ -184,7 +205,8 @@ class _Job:
         self._report.stages.update(read=feed.reading, sort=builder.sorting, spill=builder.spilling)
         self._report.input_bytes = feed.bytes_read
         self._report.records = builder.record_count
-        return builder
+        runs: dict[int, AnyRun] = {**builder.files, **builder.resident}
+        return [runs[number] for number in sorted(runs)]
 
     def _ranges_wanted(self, plan: SortPlan) -> int:
         return 1 if self._options.one_range or self._output == "-" else plan.threads
@@ -197,7 +219,7 @@ class _Job:
             report.stages["merge"].bytes += size_bytes
             self._watcher.advance(size_bytes)
 
-        phase = MergePhase(means, order, on_written=note_written)
+        phase = MergePhase(means, order, on_written=note_written, keeper=self._merge_keeper())
         ranges = self._ranges_wanted(means.plan) if output.seekable else 1
         with report.stages["merge"].timed():
             left, ranges, report.passes = await phase.merge_steps(runs, ranges=ranges)
@@ -205,6 +227,12 @@ class _Job:
             report.ranges = await phase.merge_to_output(left, output, ranges=ranges)
         report.output_bytes = report.stages["merge"].bytes - rewritten_bytes
         report.records_written = phase.records_written
+
+    def _merge_keeper(self) -> MergeKeeper | None:
+        return None
+
+    async def _publish(self, output: Target) -> None:
+        await output.publish()
 
     def _check_counts(self) -> None:
         """Nothing lost, nothing doubled."""
@@ -214,7 +242,7 @@ class _Job:
     async def _finish(self, means: Means, output: Target, started: float) -> SortReport:
         report, plan, stats = self._report, means.plan, means.io.stats
         with report.stages["publish"].timed(report.output_bytes):
-            await output.publish()
+            await self._publish(output)
         report.spilled_bytes = stats.stored_bytes_written
         report.disk_bytes_peak = stats.disk_bytes_peak
         report.memory_bytes = plan.memory.process_bytes

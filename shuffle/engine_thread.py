@@ -11,10 +11,20 @@ T = TypeVar("T")
 class EngineThread:
     """Runs coroutines on one loop. A daemon: it does not keep the process alive."""
 
+    _loop: asyncio.AbstractEventLoop
+
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        """Raises OSError if the system has no thread or no descriptors left for a loop."""
+        self._refusal: BaseException | None = None
+        self._has_started = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="spillway-engine", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise _named(error) from error
+        self._has_started.wait()
+        if self._refusal is not None:
+            raise _named(self._refusal) from self._refusal
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end: its result, or what it raises. From any thread but this one.
@@ -29,11 +39,18 @@ class EngineThread:
             task.add_done_callback(lambda _: is_done.set())
             tasks.append(task)
 
-        self._loop.call_soon_threadsafe(start)
+        def cancel() -> None:
+            if tasks:
+                tasks[0].cancel()
+            else:  # interrupted even before it was asked for
+                work.close()
+                is_done.set()
+
         try:
+            self._loop.call_soon_threadsafe(start)
             is_done.wait()
         except BaseException:
-            self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            self._loop.call_soon_threadsafe(cancel)
             is_done.wait()
             raise
         return tasks[0].result()
@@ -54,8 +71,26 @@ class EngineThread:
             self._thread.join()
 
     def _serve(self) -> None:
+        try:
+            self._loop = asyncio.new_event_loop()  # here, where Ctrl-C cannot leave it half made
+        except BaseException as error:
+            self._refusal = error.with_traceback(None)  # its frames hold the descriptors of half a loop
+            return
+        finally:
+            self._has_started.set()
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
         finally:
             self._loop.close()
+
+
+def _named(error: BaseException) -> BaseException:
+    from io_manager.errors import ThreadLimitError, cure_for, numbered  # and numpy, which `import shuffle` does without
+
+    if isinstance(error, RuntimeError):
+        return ThreadLimitError.reached()
+    if not isinstance(error, OSError):
+        return error
+    text = f"the event loop of a job: {error.strerror}. {cure_for(error.errno) or 'Run the job again.'}"
+    return numbered(OSError(text), error.errno)

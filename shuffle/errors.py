@@ -5,6 +5,10 @@ class SortError(ValueError):
     """The input, or what was asked of it, makes no sense."""
 
 
+class ResumeError(SortError):
+    """A sort that was killed cannot be gone on with. Nothing of it is lost."""
+
+
 class RecordFormatError(SortError):
     """The input does not consist of the records it was said to consist of."""
 

@@ -6,6 +6,7 @@ The engine, and with it numba, is imported at the first call, so that `import sh
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from serializers import RecordLayout, fixed, lines
@@ -44,15 +45,21 @@ class Choices(ResourceChoices, total=False):
     sort_kernel: SortKernel
 
 
-def sort_file(inputs: PathLike | Sequence[PathLike], output: PathLike, **choices: Unpack[Choices]) -> SortReport:
+def sort_file(
+    inputs: PathLike | Sequence[PathLike], output: PathLike, *, resume: bool = False, **choices: Unpack[Choices]
+) -> SortReport:
     """Sort the records of one or more files into `output`. See `Choices` for the keywords.
 
     Order is that of unsigned bytes, the shorter first; ties keep the order of the input. `output` appears whole or not
     at all, and may be one of the inputs; "-" is standard input or output.
 
+    With `resume` a job that is killed or fails keeps what it has finished, in the temp directories and beside the
+    output, for a week; the same call goes on from there. ResumeError, a ValueError, says that the input or the choices
+    are not what they were; nothing is lost then.
+
     Raises OSError, ValueError or MemoryError kinds whose text says what to do; then the old output stands untouched.
     """
-    options = make_options(**choices)
+    options = replace(make_options(**choices), resume=resume)
     from shuffle import engine
 
     names = _inputs(inputs)

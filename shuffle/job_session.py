@@ -4,10 +4,8 @@ caller's thread                     engine thread
 methods of a session ── call ─────> job
 """
 
-import atexit
-import os
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
 from memory import trim_heap
@@ -15,15 +13,11 @@ from shuffle.engine_thread import EngineThread
 from shuffle.reader_job import Reader, ReaderJob
 
 T = TypeVar("T")
-
-
 JobT = TypeVar("JobT", bound=ReaderJob)
+LotT = TypeVar("LotT", bound=Sized)
 
 LARGE_BYTES = 2 << 20
 """Of rows that are put or read at once: only large values make so many, and leave holes of their size in the heap."""
-
-_open_jobs: dict[ReaderJob, int] = {}
-"""Jobs that have not been closed, and the process that opened each."""
 
 
 class JobSession(Generic[JobT]):
@@ -33,8 +27,7 @@ class JobSession(Generic[JobT]):
         self._thread = EngineThread()
         self._job = job
         self._end = weakref.finalize(self, _end, self._thread, job)
-        self._end.atexit = False  # no thread may start any more by then: see _remove_files
-        _open_jobs[job] = os.getpid()
+        self._end.atexit = False  # no thread may start any more by then; its files are doomed
         self._is_read = False
         try:
             self._thread.call(job.open())
@@ -45,9 +38,10 @@ class JobSession(Generic[JobT]):
     def close(self) -> None:
         """Give back memory, files and threads. Idempotent."""
         if self._end.detach() is not None:
-            self._thread.call(self._job.close())
-            self._thread.close()
-            _open_jobs.pop(self._job, None)
+            try:
+                self._thread.call(self._job.close())
+            finally:
+                self._thread.close()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return self._thread.call(work)
@@ -59,7 +53,7 @@ class JobSession(Generic[JobT]):
                 "iterator first, or make a list of what you need twice"
             )
 
-    def _read(self, open_reader: Callable[[], Coroutine[Any, Any, Reader[T]]]) -> Iterator[T]:
+    def _read(self, open_reader: Callable[[], Coroutine[Any, Any, Reader[LotT]]]) -> Iterator[LotT]:
         """All that a reader gives; each lot is good until the next."""
         self._check_unread()
         self._is_read = True
@@ -79,20 +73,4 @@ class JobSession(Generic[JobT]):
 
 def _end(thread: EngineThread, job: ReaderJob) -> None:
     """Nobody closed the session. It may be the engine's own thread that finds out: it must not wait for itself."""
-    thread.end_with(_closed(job))
-
-
-async def _closed(job: ReaderJob) -> None:
-    """Until the last file is gone, the end of the process may have to remove it."""
-    try:
-        await job.close()
-    finally:
-        _open_jobs.pop(job, None)
-
-
-@atexit.register
-def _remove_files() -> None:
-    """The process ends with sessions open: their files go with it. A forked child leaves them to its parent."""
-    for job, process_id in list(_open_jobs.items()):
-        if process_id == os.getpid():
-            job.remove_files()
+    thread.end_with(job.close())

@@ -42,7 +42,8 @@ class MergeHeads:
         self._state[merge.WINNER] = self._state[merge.REFILLED] = merge.NO_RUN
         self._state[merge.LIMIT] = _ALL_ONES if order.limit is None else order.limit
         self._kept: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._keeps_last = order.unique
+        self.keeps_last = order.unique
+        """Whether the last record that went out is compared with the next."""
 
     def advance(self, position: int, end: int) -> tuple[int, int, int]:
         """Merge into memory from `position` to `end`: (why it stopped, the run concerned, where the output ends)."""
@@ -71,10 +72,21 @@ class MergeHeads:
         self._state[merge.RECORDS if is_wanted else merge.DROPPED] += 1
         self._state[merge.KEPT] = 0
 
+    @property
+    def last_bytes(self) -> int:
+        """How long the last record is that went out; 0 where there is none to compare with."""
+        return int(self._state[merge.KEPT_END] - self._state[merge.KEPT]) if self._state[merge.KEPT] else 0
+
+    def remember(self, record: bytes) -> None:
+        """`record` went out before this merge began: if keys are wanted once, its key is not wanted any more."""
+        self._kept = np.frombuffer(record + bytes(SLACK_BYTES), np.uint8)
+        self._state[merge.KEPT] = self._kept.ctypes.data
+        self._state[merge.KEPT_END] = self._kept.ctypes.data + len(record)
+
     def leave_output(self) -> None:
         """The output will be gone: take the last record along, if the next ones are to be compared with it."""
         start, end = int(self._state[merge.KEPT]), int(self._state[merge.KEPT_END])
-        if not self._keeps_last or not start or start == self._kept.ctypes.data:
+        if not self.keeps_last or not start or start == self._kept.ctypes.data:
             return
         self._kept = np.frombuffer(string_at(start, end - start) + bytes(SLACK_BYTES), np.uint8)
         self._state[merge.KEPT] = self._kept.ctypes.data

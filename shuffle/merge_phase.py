@@ -8,8 +8,10 @@ A run is deleted as soon as the last range has read it.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from io_manager import RunFile
 from memory import BufferPool
@@ -17,7 +19,7 @@ from shuffle.cuts import BlockOrder, Cutter, RunSlice, order_of_blocks, whole
 from shuffle.means import Means
 from shuffle.merge_heads import MergeOrder
 from shuffle.plan import OUTPUT_BUFFERS_PER_RANGE, READ_AHEAD_BLOCKS
-from shuffle.range_merge import RangeMerge
+from shuffle.range_merge import RangeKeeper, RangeMerge
 from shuffle.runs import FileRun, MemoryRun, Run
 from shuffle.sinks import RunSink, Sink, Target
 from shuffle.stored_slice import StoredSlice
@@ -25,20 +27,64 @@ from shuffle.stored_slice import StoredSlice
 AnyRun = RunFile | StoredSlice | MemoryRun | Run
 
 
+@dataclass(frozen=True)
+class OutputRange:
+    """What is left to merge of a range of the output that begins at `offset`: `slices`, behind `written_bytes` of it.
+
+    So many `records` have been written before, the last of them `last_record`, where that is of use.
+    """
+
+    slices: list[RunSlice]
+    offset: int
+    written_bytes: int = 0
+    records: int = 0
+    last_record: bytes = b""
+    keeper: RangeKeeper | None = None
+
+
+class MergeKeeper(Protocol):
+    """Who keeps how far the merges of a job are that can be resumed. No run of the last merge is deleted then."""
+
+    steps_min: int
+    """A merge before the last takes no more than one in so many of the runs: it is done whole or not at all."""
+
+    async def keep_merged(self, sources: Sequence[RunFile], merged: RunFile) -> None:
+        """`merged` is on disk, in place of its sources, which will be deleted."""
+
+    async def ranges(self, runs: Sequence[Run], cut: Callable[[], Awaitable[list[OutputRange]]]) -> list[OutputRange]:
+        """What is left of the last merge, of `runs`: as kept, or as `cut` now."""
+
+
+def output_ranges(parts: list[list[RunSlice]]) -> list[OutputRange]:
+    """Ranges one behind another, of which nothing is written yet."""
+    sizes = [sum(part.raw_bytes for part in slices) for slices in parts]
+    return [OutputRange(slices, sum(sizes[:number])) for number, slices in enumerate(parts)]
+
+
 class MergePhase:
     """Merges the runs of one job. `on_written` is told of every byte that goes into the output or another run."""
 
-    def __init__(self, means: Means, order: MergeOrder, *, on_written: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        means: Means,
+        order: MergeOrder,
+        *,
+        on_written: Callable[[int], None],
+        keeper: MergeKeeper | None = None,
+    ) -> None:
         self._means = means
         self._order = order
         self._on_written = on_written
+        self._keeper = keeper
         self.records_written = 0
         self.records_dropped = 0
 
     async def merge_steps(self, runs: list[AnyRun], *, ranges: int) -> tuple[list[AnyRun], int, int]:
         """Merge neighbours until the rest fit one merge: (the runs left, the ranges of that merge, passes in all)."""
         runs = [run for run in runs if run.raw_bytes]
-        plan, ranges = self._means.plan.merges([run.raw_bytes for run in runs], ranges=ranges)
+        steps_min = 1 if self._keeper is None else self._keeper.steps_min
+        sizes = [run.raw_bytes for run in runs]
+        plan, ranges = self._means.plan.merges(sizes, ranges=ranges, steps_min=steps_min)
         for step in plan.steps:
             window = slice(step.first, step.first + step.count)
             runs[window] = [await self._merge_into_run(runs[window])]
@@ -61,9 +107,14 @@ class MergePhase:
             if not slices:
                 return 0
             schedule = order_of_blocks([part.run for part in slices], descending=self._order.descending)
-            outputs = outputs or stack.enter_context(self._output_pool())
-            merge = self._range_merge(slices, schedule, sink, stack, lambda run: None, outputs=outputs)
-            await merge.run()
+            own = stack.enter_context(self._output_pool()) if outputs is None else None
+            merge = self._range_merge(slices, schedule, sink, stack, lambda run: None, outputs=outputs or own)
+            try:
+                await merge.run()
+            except Exception:
+                if own is not None:  # who reads still looks into our buffers, and reads what came before the error
+                    await sink.drained()
+                raise
             await sink.drained()
             return merge.records_written
 
@@ -82,27 +133,32 @@ class MergePhase:
         return whole(run)
 
     async def _merge_ranges(self, opened: list[RunSlice], output: Target, ranges: int) -> int:
-        schedule = order_of_blocks([part.run for part in opened], descending=self._order.descending)
-        parts = await self._cut(opened, schedule, ranges)
-        users = Counter(id(part.run) for slices in parts for part in slices)
+        runs = [part.run for part in opened]
+        schedule = order_of_blocks(runs, descending=self._order.descending)
+
+        async def cut() -> list[OutputRange]:
+            return output_ranges(await self._cut(opened, schedule, ranges))
+
+        parts = await (cut() if self._keeper is None else self._keeper.ranges(runs, cut))
+        users = Counter(id(part.run) for each in parts for part in each.slices)
         merges: list[RangeMerge] = []
         total_bytes = sum(part.raw_bytes for part in opened)
 
         def note_run_end(run: Run) -> None:
             users[id(run)] -= 1
-            if not users[id(run)] and isinstance(run, FileRun):
+            if not users[id(run)] and isinstance(run, FileRun) and self._keeper is None:
                 deletions.create_task(self._delete(run))
 
         async with asyncio.TaskGroup() as deletions:
             with ExitStack() as pools:
                 async with asyncio.TaskGroup() as tasks:
-                    offset = 0
-                    for slices in parts:
-                        sink = output.sink(offset, total_bytes, self._on_written)
-                        merge = self._range_merge(slices, schedule, sink, pools, note_run_end, sink.expect_long)
+                    for part in parts:
+                        sink = output.sink(part.offset + part.written_bytes, total_bytes, self._on_written)
+                        merge = self._range_merge(
+                            part.slices, schedule, sink, pools, note_run_end, sink.expect_long, begun=part
+                        )
                         merges.append(merge)
                         tasks.create_task(merge.run())
-                        offset += sum(part.raw_bytes for part in slices)
         self.records_written += sum(merge.records_written for merge in merges)
         self.records_dropped += sum(merge.records_dropped for merge in merges)
         return len(parts)
@@ -117,18 +173,24 @@ class MergePhase:
         on_long: Callable[[int, int], None] = lambda position, record_bytes: None,
         *,
         outputs: BufferPool | None = None,
+        begun: OutputRange | None = None,
     ) -> RangeMerge:
-        """The merge of `slices`, with its buffers until `pools` ends."""
+        """The merge of `slices`, with its buffers until `pools` ends; what is left of a range that has `begun`."""
+        order, limit = self._order, self._order.limit
+        if begun is not None and limit is not None:
+            order = replace(order, limit=limit - begun.records)
         return RangeMerge(
             slices,
             schedule,
-            self._order,
+            order,
             sink,
             reads=self._read_pool(len(slices), pools),
             outputs=outputs or pools.enter_context(self._output_pool()),
             workers=self._means.workers,
             on_run_end=on_run_end,
             on_long=on_long,
+            last_record=b"" if begun is None else begun.last_record,
+            keeper=None if begun is None else begun.keeper,
         )
 
     def _output_pool(self) -> BufferPool:
@@ -180,9 +242,12 @@ class MergePhase:
             await merge.run()
             merged = await writer.finish()
         assert merged.raw_bytes == sum(part.raw_bytes for part in opened), merged
-        for part in opened:
-            if isinstance(part.run, FileRun):  # and not a slice of a run, of which others want the rest
-                await means.io.delete_run(part.run.file)
+        # A slice of a run is left alone: others want the rest.
+        sources = [part.run.file for part in opened if isinstance(part.run, FileRun)]
+        if self._keeper is not None:
+            await self._keeper.keep_merged(sources, merged)
+        for source in sources:
+            await means.io.delete_run(source)
         return merged
 
     async def _delete(self, run: FileRun) -> None:

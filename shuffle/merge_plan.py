@@ -35,16 +35,20 @@ class MergePlan:
     rewritten_bytes: int
 
 
-def plan_merges(run_bytes: Sequence[int], *, fan_in: int) -> MergePlan:
-    """Bring the runs, given by their sizes in the order of the input, down to `fan_in` at least bytes' cost."""
-    assert fan_in >= 2, f"a merge takes two runs at least, not {fan_in}"
+def plan_merges(run_bytes: Sequence[int], *, fan_in: int, step_fan_in: int | None = None) -> MergePlan:
+    """Bring the runs, given by their sizes in the order of the input, down to `fan_in` at least bytes' cost.
+
+    A step merges `step_fan_in` runs at most (`fan_in` if None): smaller steps rewrite a little more, and lose less.
+    """
+    step_fan_in = fan_in if step_fan_in is None else min(fan_in, step_fan_in)
+    assert step_fan_in >= 2, f"a merge takes two runs at least, not {step_fan_in}"
     draft = _Draft(run_bytes)
-    while len(draft.sizes) > fan_in * fan_in:  # every run has to be merged at least once before the last merges begin
-        for first in range(len(draft.sizes) // fan_in):
-            draft.note_step(first, fan_in)
-        draft.merge_all(fan_in)
+    while len(draft.sizes) > fan_in * step_fan_in:  # every run has to be merged once before the last merges begin
+        for first in range(len(draft.sizes) // step_fan_in):
+            draft.note_step(first, step_fan_in)
+        draft.merge_all(step_fan_in)
     while (excess := len(draft.sizes) - fan_in) > 0:
-        count = (excess - 1) % (fan_in - 1) + 2
+        count = (excess - 1) % (step_fan_in - 1) + 2
         first = _cheapest_window(draft.sizes, count)
         draft.note_step(first, count)
         draft.merge_window(slice(first, first + count))

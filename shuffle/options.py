@@ -1,12 +1,17 @@
 """What a caller may choose about a sort. The only place where defaults stand."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from memory import parse_size
 from serializers import RecordLayout, lines
+
+if TYPE_CHECKING:
+    from io_manager import JobKey
 
 PathLike = str | os.PathLike[str]
 Codec = Literal["none", "lz4", "zstd", "auto"]
@@ -16,11 +21,13 @@ SortKernel = Literal["auto", "numba", "numpy"]
 class ResourceChoices(TypedDict, total=False):
     """What every job may take, in the words of its caller. Sizes are bytes, or text like "256MiB".
 
-    memory     what the job may add to this process (default: half of what the process may use)
-    temp_dirs  where to spill; default the system's temp directory
-    max_disk   the most that spill files may take
-    threads    workers that sort and merge; default all cores
-    compress   spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
+    memory         what the job may add to this process (default: half of what the process may use), beside the code of
+                   the engine, which the first job loads; a value of more than 8 MiB takes four times its size beyond it
+    temp_dirs      where to spill; default the system's temp directory
+    max_disk       the most that spill files may take
+    threads        workers that sort and merge; default all cores
+    compress       spilled blocks: "none", "lz4", "zstd", or "auto" to measure whether it pays
+    encrypt_spill  encrypt whatever is written to temp directories, with a key that only this job has
     """
 
     memory: int | str | None
@@ -28,6 +35,7 @@ class ResourceChoices(TypedDict, total=False):
     max_disk: int | str | None
     threads: int | None
     compress: Codec
+    encrypt_spill: bool
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,10 @@ class SortOptions:
     combine        makes one record of neighbours with equal keys in a sorted buffer, where they need not stay apart:
                    called with the sorted words, the address of the records, their offsets and the mask of ordinals,
                    in any thread; puts the words that are left to the front, and returns how many they are
+    encrypt_spill  encrypt what is written to temp directories
+    authentic      believe no spilled byte that this job did not write: what may_pickle needs it
+    job_key        what to seal with, where several processes spill for one job; a new one, where there is need, if None
+    resume         keep what is finished when the job is killed, and go on with what one before it has kept
     """
 
     layout: RecordLayout = field(default_factory=lines)
@@ -55,6 +67,10 @@ class SortOptions:
     limit: int | None = None
     sort_kernel: SortKernel = "auto"
     combine: Callable[..., int] | None = None
+    encrypt_spill: bool = False
+    authentic: bool = False
+    job_key: JobKey | None = None
+    resume: bool = False
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -63,6 +79,20 @@ class SortOptions:
             raise ValueError(f"limit is {self.limit}: give 0 or more records")
         if self.disk_bytes_max is not None and self.disk_bytes_max < 0:
             raise ValueError(f"the disk limit is {self.disk_bytes_max} bytes: it cannot be negative")
+        if self.resume and self.encrypt_spill:
+            raise ValueError(
+                "--resume cannot be combined with --encrypt-spill: the key is in memory only and ends with the job, so "
+                "nobody could read what it has kept. Leave one of them out"
+            )
+        if self.resume and self.authentic:
+            raise ValueError(
+                "pickled records cannot be resumed: they are believed only under a key, which is in memory only and "
+                "ends with the job. Leave resume= out, or describe the type of the records"
+            )
+        if self.encrypt_spill:
+            from io_manager import check_encryption
+
+            check_encryption()
 
     @property
     def one_range(self) -> bool:

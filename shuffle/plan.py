@@ -105,13 +105,25 @@ class SortPlan:
                 return kept
         return 0
 
-    def merges(self, run_bytes: Sequence[int], *, ranges: int) -> tuple[MergePlan, int]:
-        """The merges before the last, and how many ranges the last has: `ranges`, or fewer if that saves a pass."""
+    def merges(self, run_bytes: Sequence[int], *, ranges: int, steps_min: int = 1) -> tuple[MergePlan, int]:
+        """The merges before the last, and how many ranges the last has: `ranges`, or fewer if that saves a pass.
+
+        One of these merges takes no more than one in `steps_min` of the runs, if two are no more.
+        """
         for fewer in range(ranges, 0, -1):
             if len(run_bytes) <= self.fan_in(ranges=fewer):
                 return MergePlan((), 1, 0), fewer
         fan_in = max(2, self.fan_in(ranges=self.threads))
-        return plan_merges(run_bytes, fan_in=fan_in), ranges if fan_in <= self.fan_in(ranges=ranges) else 1
+        steps = plan_merges(run_bytes, fan_in=fan_in, step_fan_in=max(2, len(run_bytes) // steps_min))
+        return steps, ranges if fan_in <= self.fan_in(ranges=ranges) else 1
+
+    def with_less_on_its_way(self, layout: RecordLayout, *, share: int) -> "SortPlan":
+        """The same plan with blocks so small that a merge holds no more than one in `share` bytes of the input."""
+        if not self.input_bytes or not self.runs:
+            return self
+        most = self.input_bytes // (share * self.threads * (self.runs + READ_AHEAD_BLOCKS))
+        least = max(_block_floor(layout), most // BLOCK_BYTES_MIN * BLOCK_BYTES_MIN)
+        return replace(self, block_bytes=min(self.block_bytes, least))
 
     def describe(self) -> str:
         """The plan as `spillway explain` prints it."""

@@ -16,19 +16,20 @@ from ctypes import memmove
 from dataclasses import dataclass
 from enum import Enum, auto
 from math import inf
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from io_manager import BlockFlags, IOThreads
 from memory import Buffer, BufferPool
-from shuffle.cuts import BlockOrder, RunSlice
+from shuffle.cuts import BlockOrder, Position, RunSlice
 from shuffle.kernels import merge
 from shuffle.merge_heads import MergeHeads, MergeOrder
 from shuffle.run_input import RunInput, shared_key_bytes
-from shuffle.runs import Run, not_in_order
+from shuffle.runs import Run, not_in_order, payload_address, span_bytes
 from shuffle.sinks import Sink
-from shuffle.spans import SpanHeads, span_bytes
+from shuffle.spans import SpanHeads
 
 
 class _Stop(Enum):
@@ -42,17 +43,43 @@ class _Stop(Enum):
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a merge is: bytes and records that went out, and where the rest of each run, by its number, begins. When
+    nothing is left, there is none.
+
+    `last_bytes` is the length of the last record that went out, where keys are wanted once and it can be told.
+    """
+
+    written_bytes: int
+    records: int
+    rest: dict[int, Position]
+    last_bytes: int
+
+
+class RangeKeeper(Protocol):
+    """Who keeps the progress of a merge that can be resumed."""
+
+    def is_due(self, written_bytes: int) -> bool:
+        """Whether to tell of the place after so many bytes. In the thread that merges."""
+
+    async def keep(self, progress: Progress) -> None:
+        """All before this place has gone into the sink."""
+
+
+@dataclass(frozen=True)
 class _Output:
     buffer: Buffer
     length: int
     records: int
     flags: int
+    progress: Progress | None
 
 
 class RangeMerge:
     """Merges `parts`, at least one and none empty, into `sink`. `reads` and `outputs` are pools of its own.
 
-    `on_long` is told where a record that is longer than a block begins, and how long it is, before it goes out.
+    `on_long` is told where a record that is longer than a block begins, and how long it is, before it goes out. If keys
+    are wanted once, `last_record` is what went out before; a `keeper` is told now and then how far the merge is.
     """
 
     def __init__(
@@ -67,8 +94,11 @@ class RangeMerge:
         workers: IOThreads,
         on_run_end: Callable[[Run], None],
         on_long: Callable[[int, int], None] = lambda position, record_bytes: None,
+        last_record: bytes = b"",
+        keeper: RangeKeeper | None = None,
     ) -> None:
         self._sink = sink
+        self._keeper = keeper
         self._on_long = on_long
         self._reads = reads
         self._output_pool = outputs
@@ -80,6 +110,8 @@ class RangeMerge:
             RunInput(part, column, order.layout, order.descending, skip) for column, part in enumerate(parts)
         ]
         self._heads = MergeHeads(len(parts), order, skip)
+        if last_record:
+            self._heads.remember(last_record)
         self._spans = SpanHeads(self._inputs, self._heads, order)
         self._schedule = _blocks_to_read(self._inputs, schedule)
         self._scheduled = 0
@@ -116,6 +148,8 @@ class RangeMerge:
                 self._is_over = True
                 self._moved.set()
                 await writer
+                if self._keeper is not None:
+                    await self._keeper.keep(Progress(self._bytes_written, self.records_written, {}, 0))
                 self._release_spent()
         finally:
             self._is_over = True
@@ -236,6 +270,8 @@ class RangeMerge:
                 output = self._full.popleft()
                 await self._sink.put(output.buffer, output.length, output.records, output.flags)
                 self._pump()
+                if output.progress is not None and self._keeper is not None:
+                    await self._keeper.keep(output.progress)
             if self._is_over:
                 return
             self._moved.clear()
@@ -316,9 +352,28 @@ class RangeMerge:
         records, self._records_before = self.records_written - self._records_before, self.records_written
         buffer, self._target = self._target, None
         if length:
-            self._full.append(_Output(buffer, length, records, flags))
+            progress = None if flags else self._progress()
+            self._full.append(_Output(buffer, length, records, flags, progress))
         else:
             self._empty.append(buffer)
+
+    def _progress(self) -> Progress | None:
+        """Where the merge stands, if that is to be kept. Every run has its next record under its cursor, or ended."""
+        if self._keeper is None or not self._keeper.is_due(self._bytes_written):
+            return None
+        last_bytes = self._heads.last_bytes if self._heads.keeps_last else 0
+        if self._heads.keeps_last and not last_bytes:
+            return None  # a record that spans blocks: nobody could read its key again
+        rest = {each.part.run.number: self._place_in(each) for each in self._inputs}
+        left = {number: place for number, place in rest.items() if place is not None}
+        return Progress(self._bytes_written, self.records_written, left, last_bytes)
+
+    def _place_in(self, each: RunInput) -> Position | None:
+        if self._heads.has_ended(each.column):
+            return None
+        assert each.current is not None, "a run that has not ended has a block"
+        cursor = int(self._heads.runs[merge.CURSOR, each.column])
+        return Position(each.current_block, cursor - payload_address(each.current.view))
 
     # --- records longer than a block
 

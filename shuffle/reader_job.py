@@ -3,13 +3,11 @@
 from contextlib import AsyncExitStack
 from typing import Any, Protocol, TypeVar
 
-from io_manager import IOManager
 from shuffle.engine import everything_ended
 from shuffle.means import Means, open_means
 from shuffle.options import SortOptions
 from shuffle.plan import SortPlan, make_plan
 from shuffle.surroundings import look_around_for_rows
-
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -30,7 +28,6 @@ class ReaderJob:
     def __init__(self, options: SortOptions) -> None:
         self._options = options
         self._stack = AsyncExitStack()
-        self._io: IOManager | None = None
         self._reader: Reader[Any] | None = None
 
     async def open(self) -> SortPlan:
@@ -41,7 +38,6 @@ class ReaderJob:
         except BaseException:
             await self._stack.aclose()
             raise
-        self._io = self._means.io
         return plan
 
     @property
@@ -64,8 +60,3 @@ class ReaderJob:
         await self.end_reading()
         async with everything_ended(self._stack):
             pass
-
-    def remove_files(self) -> None:
-        """Remove the spill files at once: the process ends, and nothing else can be done any more."""
-        if self._io is not None:
-            self._io.remove_files()

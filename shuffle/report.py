@@ -53,6 +53,8 @@ class SortReport:
     seconds: float = 0.0
     peak_resident_bytes: int = 0
     memory_bytes: int = 0
+    resumed: dict[str, int] | None = None
+    """Of a job that was resumed: runs taken over, and the bytes that were not read, merged and written once more."""
     predicted: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=lambda: {name: Stage() for name in STAGES})
 

@@ -7,7 +7,8 @@ put, finish, read ──── call ──────> RowJob
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from shuffle.job_session import JobSession
+from memory import trim_heap
+from shuffle.job_session import LARGE_BYTES, JobSession
 from shuffle.options import SortOptions
 from shuffle.report import SortReport
 from shuffle.row_feed import Rows
@@ -25,6 +26,8 @@ class RowSession(JobSession[RowJob]):
     def put(self, rows: Rows) -> None:
         """Add rows; they may be overwritten afterwards. Raises what made the job fail."""
         self._call(self._job.put(rows))
+        if rows.data.size > LARGE_BYTES:
+            trim_heap()
 
     def finish(self) -> SortReport:
         """No more rows: get ready to be read. Idempotent."""

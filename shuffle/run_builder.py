@@ -40,10 +40,20 @@ class Source(Protocol):
         """Make a run of that record."""
 
 
+class RunKeeper(Protocol):
+    """Who keeps the runs of a job that can be resumed. All of them go to files then."""
+
+    def note_records(self, number: int, records: int, buffer: SortBuffer) -> None:
+        """Run `number` is made of the next `records` of the input: those up to the tail of `buffer`."""
+
+    async def keep(self, number: int, file: RunFile) -> None:
+        """The run is on disk, and may be relied on."""
+
+
 class RunBuilder:
     """Builds the runs of one job. `files` (on disk) and `resident` (in memory) hold them by number."""
 
-    def __init__(self, means: Means, feed: Source, pool: BufferPool) -> None:
+    def __init__(self, means: Means, feed: Source, pool: BufferPool, *, keeper: RunKeeper | None = None) -> None:
         self.files: dict[int, RunFile | InputRun] = {}
         self.resident: dict[int, MemoryRun] = {}
         self.record_count = 0
@@ -51,6 +61,7 @@ class RunBuilder:
         self._means = means
         self._feed = feed
         self._pool = pool
+        self._keeper = keeper
         self._sorter = WordSorter(means.options.sort_kernel)
         self._buffers: list[SortBuffer] = []
         self._free: list[SortBuffer] = []
@@ -152,13 +163,17 @@ class RunBuilder:
     def _sort_behind(self, buffer: SortBuffer) -> None:
         if buffer.record_count:
             self.record_count += buffer.record_count
-            self._tasks.create_task(self._sort(buffer, self._number()))
+            self._tasks.create_task(self._sort(buffer, self._number(buffer.record_count, buffer)))
         else:
             self._put_free(buffer)
 
-    def _number(self) -> int:
+    def _number(self, records: int, buffer: SortBuffer) -> int:
+        """The number of the run that the next `records` make, which end at the tail of `buffer`."""
+        number = self._next_number
         self._next_number += 1
-        return self._next_number - 1
+        if self._keeper is not None:
+            self._keeper.note_records(number, records, buffer)
+        return number
 
     async def _sort(self, buffer: SortBuffer, number: int) -> None:
         with self.sorting.timed(buffer.records_bytes):
@@ -178,14 +193,14 @@ class RunBuilder:
     async def _spill_now(self, run: MemoryRun) -> None:
         means = self._means
         try:
-            if run.stands_in_input:
-                file: RunFile | InputRun = await means.workers.run(InputRun, run)
+            if run.stands_in_input and self._keeper is None:
+                self.files[run.number] = await means.workers.run(InputRun, run)
             else:
                 with self.spilling.timed(run.raw_bytes):
                     file = await spill_run(run, means.io, self._pool, means.workers, block_bytes=means.plan.block_bytes)
+                await self._keep(run.number, file)
         finally:
             self._spilling -= 1
-        self.files[run.number] = file
         self._put_free(run.buffer)
 
     def _put_free(self, buffer: SortBuffer) -> None:
@@ -194,7 +209,11 @@ class RunBuilder:
 
     async def _spill_long(self, buffer: SortBuffer) -> None:
         means = self._means
-        self.files[self._number()] = await self._feed.spill_long(
-            buffer, means.io, self._pool, block_bytes=means.plan.block_bytes
-        )
+        file = await self._feed.spill_long(buffer, means.io, self._pool, block_bytes=means.plan.block_bytes)
+        await self._keep(self._number(1, buffer), file)
         self.record_count += 1
+
+    async def _keep(self, number: int, file: RunFile) -> None:
+        self.files[number] = file
+        if self._keeper is not None:
+            await self._keeper.keep(number, file)

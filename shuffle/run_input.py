@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from io_manager import HEADER_BYTES, KEY_BYTES_MAX, BlockFlags
 from memory import Buffer
-from serializers import RecordLayout
+from serializers import SLACK_BYTES, RecordLayout
+from serializers.layouts import WORD_BYTES
 from shuffle.cuts import RunSlice
 from shuffle.kernels import merge
 from shuffle.runs import MemoryRun, not_in_order, payload_address, span_flags
+from shuffle.whole_records import check_records
 
 _ALL_ONES = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -97,6 +99,7 @@ class RunInput:
         start, stop = self.part.start, self.part.stop
         length = stop.offset if block == stop.block else int(self.part.run.index.raw_lengths[block])
         offset = start.offset if block == start.block else 0
+        check_records(self.part.run, block, buffer.view, self.layout, start=offset, stop=length)
         payload = buffer.view[HEADER_BYTES + offset : HEADER_BYTES + length]
         self._check_order(block, payload)
         address = payload_address(buffer.view)
@@ -135,8 +138,11 @@ class RunInput:
 
 
 def shared_key_bytes(parts: list[RunSlice], layout: RecordLayout) -> int:
-    """Leading key bytes that all records share: those that the least and the greatest keys of the runs share."""
+    """Leading key bytes that all records share: those that the least and the greatest keys of the runs share.
+
+    At most as many as leave a word within `SLACK_BYTES`: an index that lies of its keys makes no kernel read beyond.
+    """
     keys = [key for part in parts for key in (part.run.index.first_key(0), part.run.last_key)]
     least, greatest = min(keys), max(keys)
     shared = next((i for i, (a, b) in enumerate(zip(least, greatest, strict=False)) if a != b), len(least))
-    return shared if layout.is_indexed else min(shared, layout.key_bytes)
+    return min(shared, SLACK_BYTES - WORD_BYTES, shared if layout.is_indexed else layout.key_bytes)

@@ -6,6 +6,7 @@ block arrives differs: out of memory it is copied at once, by the thread that wa
 A record that is longer than a block takes a chain of whole blocks of its own (`BlockFlags.SPAN_*`).
 """
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from io_manager import (
     BlockHeader,
     BlockIndex,
     PooledBuffer,
+    RunCorruptError,
     RunFile,
     RunReader,
     payload_capacity,
@@ -66,8 +68,10 @@ def span_flags(run: Run, block: int) -> int:
     return int(run.index.flags[block]) & SPAN
 
 
-def not_in_order(run: Run) -> NotSortedError:
-    """What to raise when the records of a run are not in order."""
+def not_in_order(run: Run) -> NotSortedError | RunCorruptError:
+    """What to raise when the records of a run are not in order: only a file of the caller's can be sorted first."""
+    if run.is_trusted:
+        return RunCorruptError.at(Path(run.name), 0, "its records are not in the order in which they were written")
     return NotSortedError(
         f"{run.name}: not in the order asked for. Sort it first, or check --reverse and the key options."
     )
@@ -76,6 +80,12 @@ def not_in_order(run: Run) -> NotSortedError:
 def has_spans(run: Run) -> bool:
     """Whether any record of the run spans blocks."""
     return bool((run.index.flags & SPAN).any())
+
+
+def span_bytes(run: Run, block: int) -> int:
+    """Bytes of the spanning record that begins in `block`."""
+    starts = np.flatnonzero(run.index.flags[block:] & BlockFlags.SPAN_LAST)
+    return int(run.index.raw_lengths[block : block + int(starts[0]) + 1].sum(dtype=np.uint64))
 
 
 class FileRun:

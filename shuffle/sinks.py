@@ -116,11 +116,7 @@ class RunSink:
 
     async def put(self, buffer: Buffer, length: int, records: int, flags: int) -> None:
         payload = buffer.view[HEADER_BYTES : HEADER_BYTES + length]
-        first_key = self._layout.leading_key(payload, KEY_BYTES_MAX)
-        if flags == BlockFlags.SPAN_FIRST:
-            self._span_key = first_key
-        elif flags:  # the middle of a record: its key is the record's, as in every run
-            first_key = self._span_key
+        first_key = self._first_key(payload, flags)
         await self._writer.write_block(
             buffer,
             raw_length=length,
@@ -130,6 +126,12 @@ class RunSink:
             flags=flags,
         )
         self._on_written(length)
+
+    def _first_key(self, payload: memoryview, flags: int) -> bytes:
+        """In the middle of a record no key begins: there it is that of the record, as in every run."""
+        if flags in (0, BlockFlags.SPAN_FIRST):
+            self._span_key = self._layout.leading_key(payload, KEY_BYTES_MAX)
+        return self._span_key
 
     async def drained(self) -> None:
         """The writer takes buffers over, and waits for them when it finishes."""

@@ -12,13 +12,12 @@ the first values are there, so that `import shuffle` stays quick.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from serializers import rows
-from shuffle.batches import Batches
-from shuffle.closable import Closable
+from shuffle.batches import Batches, Sample
+from shuffle.closable import Closable, ClosedByError
 from shuffle.options import ResourceChoices, SortOptions, read_options
 from shuffle.report import SortReport
 
@@ -29,14 +28,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SAMPLE_VALUES = 1000
-"""Looked at where no type is given."""
+_CLOSED = "this sorter is closed. Make another one"
 
 
 class RecordChoices(ResourceChoices, total=False):
     """What may be chosen about a sort of Python values, beside its resources; everything has a default.
 
-    type_info      a type hint or a TypeInformation; found from the first 1,000 values if not given
+    type_info      a type hint or a TypeInformation; found from the first 1,000 values (or 4 MiB) if not given
     by             fields to order by: "country", "-amount" (descending), "address.city:nulls-last", 0, or several
     key            a function of a value, called once for each, whose results order the values
     reverse        descending order; ties keep input order all the same
@@ -55,7 +53,7 @@ class RecordChoices(ResourceChoices, total=False):
 _FORM_CHOICES = ("type_info", "by", "key", "nulls_last", "allow_generic")
 
 
-class Sorter(Closable, Generic[T]):
+class Sorter(ClosedByError, Generic[T]):
     """Takes values, gives them back in order. For one thread at a time; the first error closes a sorter, and sticks."""
 
     def __init__(self, **choices: Unpack[RecordChoices]) -> None:
@@ -63,27 +61,23 @@ class Sorter(Closable, Generic[T]):
         self._form_choices = {name: given.pop(name) for name in _FORM_CHOICES if name in given}
         self._job_choices = given
         self._options(None)  # what makes no sense is refused now, and not with the first values
-        self._first: list[T] = []
+        self._first = Sample[T]()
         self._form: RecordForm | None = None
         self._session: RowSession | None = None
         self._batches = Batches()
         self._report: SortReport | None = None
-        self._is_closed = False
-        self._error: BaseException | None = None
         self.record_count = 0
 
     def add(self, values: Iterable[T]) -> None:
         """Take all `values`. Raises SerializationError kinds, with the number of the record, for a value that does not
         fit its type; what the iterable raises; and OSError or MemoryError kinds where the job fails.
         """
-        self._check_open()
+        self._check_open(_CLOSED)
         assert self._report is None, "finish() has been called: make another Sorter"
         with self._closed_on_error():
             iterator = iter(values)
-            if self._form is None:
-                self._first += islice(iterator, SAMPLE_VALUES - len(self._first))
-                if len(self._first) < SAMPLE_VALUES:
-                    return
+            if self._form is None and not self._first.take(iterator):
+                return
             self._put_all(chain(self._take_first(), iterator))
 
     def finish(self) -> SortedResult[T]:
@@ -94,14 +88,14 @@ class Sorter(Closable, Generic[T]):
     def close(self) -> None:
         """Give back memory, files and threads. Idempotent."""
         self._is_closed = True
-        self._first.clear()
+        self._first = Sample()
         if self._session is not None:
             self._session.close()
 
     # --- inside, and for SortedResult
 
     def _finish(self) -> SortReport:
-        self._check_open()
+        self._check_open(_CLOSED)
         if self._report is None:
             with self._closed_on_error():
                 self._put_all(self._take_first())
@@ -114,26 +108,35 @@ class Sorter(Closable, Generic[T]):
         count = 0
         for view in self._session.read():
             parts = self._form.decode_parts(view, count)
+            del view  # so that large values go as soon as they may
             while batch := self._next(parts):
                 count += len(batch)
                 yield batch
+                del batch
+            del parts
 
     def _next(self, parts: Iterator[list[T]]) -> list[T] | None:
-        self._check_open()  # what the parts are made of is given back when a sorter is closed
+        self._check_open(_CLOSED)  # what the parts are made of is given back when a sorter is closed
         with self._closed_on_error():
             return next(parts, None)
 
     def _put_all(self, values: Iterable[T]) -> None:
         for batch in self._batches.split(values):
             assert self._form is not None and self._session is not None
-            encoded = self._form.encode(batch, self.record_count)
-            self._session.put(encoded)
-            self._batches.note(len(batch), encoded.size)
+            self._batches.note(len(batch), self._put(batch))
             self.record_count += len(batch)
+            del batch
+
+    def _put(self, batch: list[T]) -> int:
+        """Add values: how many bytes they are as rows."""
+        assert self._form is not None and self._session is not None
+        encoded = self._form.encode(batch, self.record_count)
+        self._session.put(encoded)
+        return encoded.size
 
     def _take_first(self) -> list[T]:
         """The values that were kept back to look at; the type of all is known from now on, if there are any."""
-        first, self._first = self._first, []
+        first, self._first = self._first.values, Sample()
         if self._form is None and first:
             from shuffle.record_form import choose_form
             from shuffle.row_session import RowSession
@@ -143,22 +146,9 @@ class Sorter(Closable, Generic[T]):
         return first
 
     def _options(self, form: RecordForm | None) -> SortOptions:
-        return read_options(rows(None if form is None else form.key_bytes), **self._job_choices)
-
-    def _check_open(self) -> None:
-        if self._error is not None:  # again: whoever asked first may have kept it to himself, as list() does
-            raise self._error
-        if self._is_closed:
-            raise ValueError("this sorter is closed. Make another one")
-
-    @contextmanager
-    def _closed_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            self._error = error
-            self.close()
-            raise
+        if form is None:
+            return read_options(rows(None), **self._job_choices)
+        return read_options(rows(form.key_bytes), authentic=form.plan.type_info.may_pickle, **self._job_choices)
 
 
 class SortedResult(Closable, Generic[T]):

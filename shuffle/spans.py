@@ -8,16 +8,15 @@ longer one, and then they go by run.
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from io_manager import HEADER_BYTES, BlockFlags
+from io_manager import HEADER_BYTES
 from memory import Buffer, BufferPool
 from serializers import RecordLayout
 from shuffle.kernels import merge
 from shuffle.kernels.locate import compare
 from shuffle.merge_heads import MergeHeads, MergeOrder
 from shuffle.run_input import RunInput
-from shuffle.runs import Run, has_spans, not_in_order, payload_address
+from shuffle.runs import Run, has_spans, not_in_order, payload_address, span_bytes
+from shuffle.whole_records import check_records
 
 Span = tuple[Run, int]
 """A spanning record: its run, and the block that it begins in."""
@@ -128,6 +127,7 @@ class _SpanKey:
         if self.length or self._left == 0:
             return
         await self._run.load(self._block, self._buffer)
+        check_records(self._run, self._block, self._buffer.view, self._layout)
         self.address = payload_address(self._buffer.view)
         held = int(self._run.index.raw_lengths[self._block])
         if self._left is None:
@@ -148,9 +148,3 @@ class _SpanKey:
         if self._layout.is_rows:
             return self._layout.row_key(self._buffer.view[HEADER_BYTES:])
         return 0, span_bytes(self._run, self._block) - 1  # the delimiter of a line is no key
-
-
-def span_bytes(run: Run, block: int) -> int:
-    """Bytes of the spanning record that begins in `block`."""
-    starts = np.flatnonzero(run.index.flags[block:] & BlockFlags.SPAN_LAST)
-    return int(run.index.raw_lengths[block : block + int(starts[0]) + 1].sum(dtype=np.uint64))

@@ -4,13 +4,21 @@ A signal that is ignored stays so (nohup). For the main thread.
 """
 
 import asyncio
+import os
 import signal
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
+from io_manager.doomed import remove_doomed
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_AGAIN_SECONDS = 0.01
 
 T = TypeVar("T")
 
@@ -37,6 +45,7 @@ def run_to_end(job: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(cancellable())
     except BaseException as error:
         if stopped_by:
+            remove_doomed()
             raise Stopped(stopped_by[0]) from error
         raise
 
@@ -47,15 +56,46 @@ def stoppable() -> Iterator[None]:
     stopped_by: list[int] = []
 
     def interrupt() -> None:
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a coroutine that is awaited no more
         raise KeyboardInterrupt
 
     try:
-        with _heeding(interrupt, stopped_by):
+        with _heeding(interrupt, stopped_by), _interrupting_again(stopped_by):
             yield
     except BaseException as error:
         if stopped_by:
+            remove_doomed()
             raise Stopped(stopped_by[0]) from error
         raise
+
+
+@contextmanager
+def _interrupting_again(stopped_by: list[int]) -> Iterator[None]:
+    """What is raised while Python finalizes an object goes no further, and is reported: an interrupt comes again.
+
+    Objects that an interrupt left half made are finalized too, and nobody wants to hear of that.
+    """
+    before, is_over = sys.unraisablehook, threading.Event()
+
+    def interrupt_again() -> None:
+        if not is_over.is_set():
+            number = stopped_by[0]
+            stopped_by.clear()
+            os.kill(os.getpid(), number)
+
+    def hear(lost: "sys.UnraisableHookArgs") -> None:
+        if isinstance(lost.exc_value, KeyboardInterrupt):
+            threading.Timer(_AGAIN_SECONDS, interrupt_again).start()
+        elif not stopped_by:
+            before(lost)
+
+    sys.unraisablehook = hear
+    try:
+        yield
+    finally:
+        is_over.set()
+        if not stopped_by:
+            sys.unraisablehook = before
 
 
 @contextmanager

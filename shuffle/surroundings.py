@@ -1,11 +1,12 @@
 """Ask the machine what a plan must know: sizes, a sample of the records, limits."""
 
+import functools
 import os
 import resource
 import tempfile
 from collections.abc import Sequence
 
-from io_manager import InputFile
+from io_manager import CIPHER_MEMORY_BYTES, InputFile
 from memory import MIB, default_memory_bytes, drop_clean_pages, peak_resident_bytes, resident_bytes
 from serializers import RecordLayout
 from shuffle.options import SortOptions
@@ -34,21 +35,33 @@ async def look_around(inputs: Sequence[InputFile], options: SortOptions, *, whol
         cores=_cores(),
         open_files_max=raise_open_files_limit(),
         memory_bytes=options.memory_bytes or default_memory_bytes(),
-        framework_bytes=GROWTH_BYTES + (resident_bytes() if whole_process else 0),
+        framework_bytes=GROWTH_BYTES + _cipher_bytes(options) + (resident_bytes() if whole_process else 0),
         start_bytes=peak_resident_bytes() if whole_process else 0,
     )
 
 
 def look_around_for_rows(options: SortOptions) -> Surroundings:
     """For values that come one after another, of which nobody knows how many; what is added to this process counts."""
+    _settle()
     return Surroundings(
         input_bytes=None,
         record_bytes=_ROW_BYTES_GUESS,
         cores=_cores(),
         open_files_max=raise_open_files_limit(),
         memory_bytes=options.memory_bytes or default_memory_bytes(),
-        framework_bytes=GROWTH_BYTES + OBJECTS_BYTES,
+        framework_bytes=GROWTH_BYTES + OBJECTS_BYTES + _cipher_bytes(options),
     )
+
+
+def _cipher_bytes(options: SortOptions) -> int:
+    encrypts = options.encrypt_spill or (options.job_key is not None and options.job_key.encrypts)
+    return CIPHER_MEMORY_BYTES if encrypts else 0
+
+
+@functools.cache
+def _settle() -> None:
+    """The first job of a process has loaded the kernels by now: LLVM, which that took, is not needed any more."""
+    drop_clean_pages("llvm")
 
 
 def _cores() -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from typing import Any
 
+from shuffle.batches import first_values
 from shuffle.operators.choices import JobChoices, job_options
 from shuffle.operators.join_budget import JoinBudget
 from shuffle.operators.join_keys import SideChoices, SideKey, shared_key_info, side_key
@@ -14,7 +15,6 @@ from shuffle.operators.key_form import KeyForm
 from shuffle.operators.result import OperatorReport
 from shuffle.operators.value_store import ValueStore
 from shuffle.options import SortOptions
-from shuffle.sorter import SAMPLE_VALUES
 
 _MISSING = object()
 
@@ -32,7 +32,7 @@ class SideInput:
     def look(self, **choices: bool) -> SideKey | None:
         """Take the first values: what they say of the key; nothing if there are none."""
         self.rest = iter(self.values)
-        self.sample = list(islice(self.rest, SAMPLE_VALUES))
+        self.sample = first_values(self.rest)
         if not self.sample:
             return None
         with on_side(self.choices.name):

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from shuffle.batches import Batches
+from shuffle.batches import Batches, first_values
 from shuffle.options import SortOptions
 from shuffle.report import SortReport
-from shuffle.sorter import SAMPLE_VALUES
 
 if TYPE_CHECKING:
     from shuffle.operators.key_form import KeyForm
@@ -39,12 +38,13 @@ class KeyedSorter(Generic[T]):
     def open(self, values: Iterable[T]) -> Iterator[T]:
         """Choose the form from the first of `values`, which all come back; none have no form, and need no session."""
         iterator = iter(values)
-        sample = list(islice(iterator, SAMPLE_VALUES))
+        sample = first_values(iterator)
         if sample:
             from shuffle.row_session import RowSession
 
             self._form = self._choose_form(sample)
-            self._session = RowSession(replace(self._options, layout=self._form.shape.layout))
+            layout, may_pickle = self._form.shape.layout, self._form.record_info.may_pickle
+            self._session = RowSession(replace(self._options, layout=layout, authentic=may_pickle))
         return chain(sample, iterator)
 
     def put(self, batch: Sequence[T], first_record: int) -> int:

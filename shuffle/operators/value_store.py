@@ -28,7 +28,7 @@ class ValueStore:
 
     def __init__(self, info: TypeInformation[Any], options: SortOptions) -> None:
         self._form = RecordForm(RowCodec(info, None), None)
-        self._options = replace(options, layout=rows(0))
+        self._options = replace(options, layout=rows(0), authentic=info.may_pickle)
         self._session: RowSession | None = None
         self.groups_spilled = 0
 

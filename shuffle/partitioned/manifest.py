@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,8 @@ def layout_of(records: dict[str, Any]) -> RecordLayout:
         return lines(bytes([records["delimiter"]]))
     if records["kind"] != "fixed":
         raise ValueError(f"unknown kind {records['kind']!r}")
-    return fixed(records["record_bytes"], key_offset=records["key_offset"], key_bytes=records["key_bytes"])
+    record_bytes, key_offset, key_bytes = (index(records[name]) for name in ("record_bytes", "key_offset", "key_bytes"))
+    return fixed(record_bytes, key_offset=key_offset, key_bytes=key_bytes)
 
 
 def record_suffix(layout: RecordLayout) -> str:

@@ -33,7 +33,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
         raise ManifestError(f"{path}: no such file, so {directory} is no output of a shuffle") from error
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path}: is no text") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: is no JSON: {error}") from error
     return _Reader(path).manifest(found)
 

@@ -9,21 +9,22 @@ of ours; that is then exchanged for the new one in one step, where the system ca
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import fcntl
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from io_manager import DiskFullError, platform_files
+from io_manager import DiskFullError, platform_files, system
+from io_manager.doomed import doom, spare
 from io_manager.errors import OUTPUT_CURE, disk_errors, numbered
+from io_manager.locks import lock_abandoned, lock_new
 from io_manager.partial_file import partial_path
 
 _ENDING = re.compile(r"\.[0-9a-f]{16}\.partial")
 _ENDING_BYTES = len("." + 16 * "0" + ".partial")
-_AT_FDCWD, _EXCHANGE = -100, 2
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -37,7 +38,6 @@ class OutputDirectory:
         self._mark = mark
         self._overwrite = overwrite
         self._lock = -1
-        self._is_published = False
 
     def open(self, expected_bytes: int | None) -> None:
         """Find out now whether it can be made, and make it.
@@ -56,20 +56,17 @@ class OutputDirectory:
     def publish(self) -> None:
         """Give it its name, for good. The files in it are durable already."""
         with disk_errors(self.path, doing="publishing the directory", needed_bytes=0, cure=OUTPUT_CURE):
-            self.partial.chmod(0o777 & ~platform_files.current_umask())
+            system.fchmod(self._lock, 0o777 & ~platform_files.current_umask())
             platform_files.fsync_directory(self.partial)
-            replaced = self._take_name()
-            self._is_published = True
+            self._take_name()
             platform_files.fsync_directory(self.target.parent)
-            if replaced is not None:
-                shutil.rmtree(replaced)
-            self._unlock()
+        self.abandon()
 
     def abandon(self) -> None:
-        """Remove what was made; what stood there stays. Idempotent; does nothing after `publish`."""
+        """Remove what has not got its name, or has lost it to the new one. Idempotent."""
         if self._lock >= 0:
-            if not self._is_published:
-                shutil.rmtree(self.partial, ignore_errors=True)
+            shutil.rmtree(self.partial, ignore_errors=True)
+            spare(self.partial)
             self._unlock()
 
     def _check_target(self) -> None:
@@ -80,7 +77,7 @@ class OutputDirectory:
         if target.exists() and not target.is_dir():
             text = f"{self.path}: is a file. Name a directory, one that need not exist, as the output."
             raise numbered(NotADirectoryError(text), errno.ENOTDIR)
-        if not os.access(parent, os.W_OK | os.X_OK):
+        if not system.access(parent, os.W_OK | os.X_OK):
             text = f"{self.path}: no permission to write in {parent}. Choose another output."
             raise numbered(PermissionError(text), errno.EACCES)
         if target.is_dir() and any(target.iterdir()):
@@ -98,75 +95,71 @@ class OutputDirectory:
 
     def _sweep(self) -> None:
         stem = self.partial.name[:-_ENDING_BYTES]
-        for entry in list(os.scandir(self.target.parent)):
-            name = entry.name
-            if name.startswith(stem) and _ENDING.fullmatch(name[len(stem) :]) and entry.is_dir(follow_symlinks=False):
-                _remove_dead(Path(entry.path))
+        for name in system.listdir(self.target.parent):
+            if name.startswith(stem) and _ENDING.fullmatch(name[len(stem) :]):
+                _remove_dead(self.target.parent / name)
 
     def _make(self) -> None:
         """Under lock. One that was swept away before it was locked is made again."""
+        doom(self.partial, shutil.rmtree)
         while True:
-            self.partial.mkdir(mode=0o700)
+            system.mkdir(self.partial, 0o700)
             try:
-                self._lock = _locked(self.partial, fcntl.LOCK_EX)
+                self._lock = system.open(self.partial, _OPEN_DIRECTORY)
+                if lock_new(self._lock, self.partial):
+                    return
             except FileNotFoundError:
                 continue
-            if self.partial.exists():
-                return
+            except OSError:
+                with suppress(OSError):
+                    system.rmdir(self.partial)
+                raise
             self._unlock()
 
-    def _take_name(self) -> Path | None:
-        """Where what stood under the target's name has gone, if it was not empty."""
+    def _take_name(self) -> None:
+        """What stood under the target's name, if it was not empty, stands under the partial one then."""
         try:
-            self.partial.rename(self.target)
+            system.replace(self.partial, self.target)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not self._overwrite:
                 raise
         else:
-            return None
+            return
         self._check_replaceable()
         if _exchange(self.partial, self.target):
-            return self.partial
+            return
         aside = partial_path(self.target)
-        self.target.rename(aside)
-        self.partial.rename(self.target)
-        return aside
+        system.replace(self.target, aside)
+        try:
+            system.replace(self.partial, self.target)
+        except BaseException:
+            system.replace(aside, self.target)
+            raise
+        system.replace(aside, self.partial)
 
     def _unlock(self) -> None:
         fd, self._lock = self._lock, -1
-        os.close(fd)
-
-
-def _locked(path: Path, how: int) -> int:
-    """A descriptor of a directory that is locked."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, how)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
+        system.close(fd)
 
 
 def _remove_dead(path: Path) -> None:
     try:
-        fd = _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fd = system.open(path, _OPEN_DIRECTORY)
     except OSError:
-        return  # its maker lives, or it is gone already, or not ours
+        return  # gone already, or not ours
     try:
-        shutil.rmtree(path, ignore_errors=True)
+        if lock_abandoned(fd, path):
+            shutil.rmtree(path, ignore_errors=True)
     finally:
-        os.close(fd)
+        system.close(fd)
 
 
 def _exchange(left: Path, right: Path) -> bool:
     """Let two names change places at once. False where the system cannot."""
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if function is None:
+    try:
+        system.exchange(left, right)
+    except OSError as error:
+        if error.errno not in _NO_EXCHANGE:
+            raise
         return False
-    if function(_AT_FDCWD, os.fsencode(left), _AT_FDCWD, os.fsencode(right), ctypes.c_uint(_EXCHANGE)) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code not in _NO_EXCHANGE:
-        raise OSError(code, os.strerror(code), str(right))
-    return False
+    return True

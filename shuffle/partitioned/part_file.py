@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from io_manager import ALIGNMENT, platform_files
+from io_manager import ALIGNMENT, platform_files, system
 from shuffle.partitioned.digest import Digest
 from shuffle.partitioned.manifest import Content
 
@@ -56,19 +56,23 @@ class PartFile:
         self._open_again()
         self._is_durable = False
         view, copied = memoryview(bytearray(_COPY_BYTES)), 0
-        with following.path.open("rb", buffering=0) as source:
-            while count := source.readinto(view):
+        fd = platform_files.open_existing(following.path, direct=False)
+        try:
+            while count := platform_files.read_exactly(fd, view, copied):
                 self._write(view[:count])
                 copied += count
+        finally:
+            system.close(fd)
         assert copied == following.content.size_bytes, (copied, following.content)
         self.content += following.content
         following.close()
-        following.path.unlink()
+        system.unlink(following.path)
 
     def rename(self, path: Path) -> None:
         """Give it another name."""
         if path != self.path:
-            self.path = self.path.rename(path)
+            system.replace(self.path, path)
+            self.path = path
 
     def sync(self) -> None:
         """Make it durable, and close it. Idempotent.
@@ -79,7 +83,7 @@ class PartFile:
             return
         self.finish()
         self._open_again()
-        os.fsync(self._fd)
+        system.fsync(self._fd)
         self._is_durable = True
         self.close()
 
@@ -88,16 +92,16 @@ class PartFile:
         self._close_direct()
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            os.close(fd)
+            system.close(fd)
 
     def _open_again(self) -> None:
         if self._fd < 0:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+            self._fd = system.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
 
     def _close_direct(self) -> None:
         if self._direct_fd >= 0:
             fd, self._direct_fd = self._direct_fd, -1
-            os.close(fd)
+            system.close(fd)
 
     def _open(self) -> None:
         self._fd = platform_files.open_new(self.path, direct=False, mode=MODE)

@@ -37,11 +37,11 @@ class TableCheck:
             by, sort_by = manifest.order["by"], manifest.order["sort_by"]
             self._group, self._sort = keys_of(self._schema, "the schema", tuple(by), tuple(sort_by))
             self._is_grouped = bool(manifest.records["aggregates"])
+            self._partition_of = self._assigner()
         except (KeyError, TypeError, ValueError, OSError) as error:
             where = directory / MANIFEST_NAME
             raise ManifestError(f"{where}: records or order is none that is known ({error})") from error
         self._keys = self._group + self._sort
-        self._partition_of = self._assigner()
 
     def files(self) -> Iterator[Problem]:
         """Check every file."""

@@ -148,6 +148,7 @@ def _aggregated(
         max_disk=options.disk_bytes_max,
         threads=options.threads,
         compress=options.compress,
+        encrypt_spill=options.encrypt_spill,
     )
     stack.callback(groups.close)
     return TableSource("the groups", groups.schema, groups.batches)

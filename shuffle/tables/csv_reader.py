@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from memory import KIB, MIB, format_size
-from shuffle.tables.kinds import TableError, check_column
+from shuffle.tables.kinds import NAME_IS_NO_TEXT, TableError, check_column
 
 SAMPLE_BYTES = 2 * MIB
 """What types are found from."""
@@ -27,13 +27,17 @@ BLOCK_BYTES = 512 * KIB
 
 _BLOCKS_HELD = 40
 
+COLUMNS_MAX = 10_000
+"""pyarrow takes some 20 KiB for each before it has read a row, so a line of 2 MiB could make it take gigabytes."""
+
+_COLUMN_BYTES = 24 * KIB
+
+_FIRST_LINE = re.compile(rb"[^\r\n]*")
 _MISFIT = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?(.*)", re.DOTALL)
 
 
 class CsvTable:
     """A line of names, then a line for each row. `reader_bytes`: blocks that are read ahead, and their columns."""
-
-    reader_bytes = _BLOCKS_HELD * BLOCK_BYTES
 
     def __init__(
         self,
@@ -48,13 +52,22 @@ class CsvTable:
         types = {name: _type_of(name, declared) for name, declared in column_types.items()}
         with self._errors():
             sample = self._sample()
+            self._check_columns(len(_FIRST_LINE.match(sample)[0].split(delimiter.encode())))  # type: ignore[index]
             self._names = self._schema_of(sample, {}).names
-            for each in (*types, *(columns or ())):
+            self._check_columns(len(self._names))
+            for each in sorted({*types, *(columns or ())} - set(self._names))[:1]:
                 check_column(each, self._names, self.name)
             found = self._schema_of(sample, types)
             del sample
-            self._reader = self._open(self.name, dict(zip(found.names, found.types, strict=True)), columns, BLOCK_BYTES)
+            types = dict(zip(found.names, found.types, strict=True))
+            self._file = pa.PythonFile(_EndedByLines(pa.input_stream(self.name)), mode="r")
+            try:
+                self._reader = self._open(self._file, types, columns, BLOCK_BYTES)
+            except BaseException:
+                self._file.close()
+                raise
         self.schema = self._reader.schema
+        self.reader_bytes = _BLOCKS_HELD * BLOCK_BYTES + _COLUMN_BYTES * len(self._names)
 
     def batches(self) -> Iterator[Any]:
         """The record batches."""
@@ -64,6 +77,14 @@ class CsvTable:
     def close(self) -> None:
         """Close the file. Idempotent."""
         self._reader.close()
+        self._file.close()
+
+    def _check_columns(self, count: int) -> None:
+        if count > COLUMNS_MAX:
+            raise TableError(
+                f"{self.name}: {count:,} columns, and at most {COLUMNS_MAX:,} can be read. "
+                "Write it as Parquet, or see whether format= is right"
+            )
 
     def _sample(self) -> Any:
         """The beginning of the file, with enough behind it to see where a row ends; unpacked, if its name says so."""
@@ -90,6 +111,8 @@ class CsvTable:
             yield
         except pa.ArrowException as error:
             raise TableError(f"{self.name}: {self._explained(str(error).rstrip('.'))}") from error
+        except UnicodeDecodeError as error:
+            raise TableError(f"{self.name}: {NAME_IS_NO_TEXT}") from error
 
     def _explained(self, text: str) -> str:
         """What is wrong, and the cure; pyarrow counts columns from 0, and rows from 1, the line of names included."""
@@ -105,6 +128,45 @@ class CsvTable:
         if "Empty CSV file" in text:
             return "the file is empty. The first line must name the columns"
         return f"{text}. Mend that row, or see whether format= is right"
+
+
+class _EndedByLines:
+    """A file, and behind it more empty lines than a row may be long.
+
+    pyarrow skips empty lines, but takes the end of a file for the end of a quotation that nobody closed, and all rows
+    behind the mark for one cell. So it meets lines that belong to the cell, and finds the row too long.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = 2 * BLOCK_BYTES
+        self.closed = False
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes of the file, then those lines."""
+        found: bytes = self._file.read(size)
+        if found:
+            return found
+        length = min(size, self._left)
+        self._left -= length
+        return b"\n" * length
+
+    def readable(self) -> bool:
+        """It is for reading."""
+        return True
+
+    def writable(self) -> bool:
+        """And for nothing else."""
+        return False
+
+    def seekable(self) -> bool:
+        """Neither for reading again."""
+        return False
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self.closed = True
+        self._file.close()
 
 
 def _cure(column: str) -> str:

@@ -22,6 +22,9 @@ _SUFFIXES: dict[str, TableFormat] = {
 }
 
 
+NAME_IS_NO_TEXT = "the name of a column is not UTF-8. Rename it, or see whether the file is whole"
+
+
 class TableError(SortError):
     """A table, or a table file, that cannot be read as what it was said to be."""
 

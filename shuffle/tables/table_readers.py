@@ -21,7 +21,7 @@ import pyarrow.parquet
 from memory import KIB, MIB
 from shuffle.tables.batch_parts import BATCH_BYTES, cut
 from shuffle.tables.csv_reader import CsvTable
-from shuffle.tables.kinds import TableError, check_column, format_of
+from shuffle.tables.kinds import NAME_IS_NO_TEXT, TableError, check_column, format_of
 
 _BUFFER_BYTES = 64 * KIB
 _PAGE_BYTES = 1 * MIB
@@ -73,6 +73,8 @@ def _read_errors(name: str, cure: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise TableError(f"{name}: {str(error).rstrip('.')}. {cure}") from error
+    except UnicodeDecodeError as error:
+        raise TableError(f"{name}: {NAME_IS_NO_TEXT}") from error
 
 
 def _select(schema: Any, columns: list[str] | None, name: str) -> Any:
@@ -99,7 +101,9 @@ class ParquetTable:
         with _read_errors(self.name, _PARQUET_CURE):
             self._source = pa.OSFile(self.name)
             try:
-                self._file = pyarrow.parquet.ParquetFile(self._source, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+                self._file = pyarrow.parquet.ParquetFile(
+                    self._source, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
+                )
                 self.schema = _select(self._file.schema_arrow, columns, self.name)
             except BaseException:
                 self._source.close()
@@ -120,6 +124,7 @@ class ParquetTable:
     def _batches_of(self, group: int) -> Iterator[Any]:
         row_count = max(1, min(_BATCH_ROWS_MAX, BATCH_BYTES // self._row_bytes))
         for batch in self._file.iter_batches(row_count, [group], self._columns, use_threads=False):
+            batch.validate(full=True)  # pyarrow believes what a dictionary's indexes and a text's bytes are
             if batch.num_rows:
                 self._row_bytes = max(self._row_bytes, -(-batch.nbytes // batch.num_rows))
                 yield batch if self._columns is None else batch.select(self._columns)

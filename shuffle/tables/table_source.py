@@ -10,6 +10,7 @@ What the caller holds in memory is cut without a copy. What is read from a file 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from shuffle.closable import Closable
 from shuffle.tables.batch_parts import BATCH_BYTES, cut
-from shuffle.tables.kinds import TableError, check_column, is_path
+from shuffle.tables.kinds import NAME_IS_NO_TEXT, TableError, check_column, is_path
 from shuffle.tables.table_readers import FileTable, open_file
 
 Schema = Any
@@ -105,7 +106,11 @@ def open_table(
 
 def check_names(schema: Schema, name: str) -> None:
     """Raise TableError if two columns have one name, or one has no type that can be read."""
-    doubled = sorted({each for each in schema.names if schema.names.count(each) > 1})
+    try:
+        names = schema.names
+    except UnicodeDecodeError as error:
+        raise TableError(f"{name}: {NAME_IS_NO_TEXT}") from error
+    doubled = sorted(each for each, count in Counter(names).items() if count > 1)
     if doubled:
         raise TableError(f"{name}: several columns are called {doubled[0]!r}. Rename all but one")
 

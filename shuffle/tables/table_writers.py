@@ -89,7 +89,9 @@ class _ParquetWriter:
         self._writer.close()
 
     def _open(self, use_dictionary: bool | list[str]) -> None:
-        self._writer = pyarrow.parquet.ParquetWriter(self._sink, self._schema, use_dictionary=use_dictionary)
+        self._writer = pyarrow.parquet.ParquetWriter(
+            self._sink, self._schema, use_dictionary=use_dictionary, write_page_checksum=True
+        )
 
 
 def _repeats(column: Any) -> bool:

@@ -50,6 +50,16 @@ def test_as_few_merges_as_can_be_and_all_but_one_are_full(sizes: list[int], fan_
     assert left == min(len(sizes), fan_in), "the last merge is full"
 
 
+@given(SIZES, FAN_INS, FAN_INS)
+def test_smaller_steps_end_at_the_same_number_of_runs(sizes: list[int], fan_in: int, step_fan_in: int) -> None:
+    plan, merged = plan_merges(sizes, fan_in=fan_in, step_fan_in=step_fan_in), Merged(sizes)
+    for step in plan.steps:
+        assert 2 <= step.count <= min(fan_in, step_fan_in)
+        merged.merge(step)
+    assert [number for run in merged.runs for number in run[0]] == list(range(len(sizes)))
+    assert len(merged.runs) == min(len(sizes), fan_in)
+
+
 @given(SIZES, FAN_INS)
 def test_level_by_level_and_then_the_neighbours_with_the_fewest_bytes(sizes: list[int], fan_in: int) -> None:
     merged, steps = Merged(sizes), list(plan_merges(sizes, fan_in=fan_in).steps)

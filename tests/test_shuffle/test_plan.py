@@ -1,6 +1,7 @@
 """The plan, which is pure: what it decides for machines and inputs of any size, and what it must never promise."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -280,3 +281,18 @@ def check_merges(plan: SortPlan, run_count: int) -> None:
             assert not merges.steps, "runs stay in memory only for one merge of all"
             buffers = ranges * (run_count + ahead) * plan.block_bytes
             assert kept * plan.extent_bytes + 10_000 + buffers <= managed
+
+
+def test_less_on_its_way() -> None:
+    """Smaller blocks, where a merge would hold too much of a small input; never below what a record needs."""
+    around = Surroundings(
+        input_bytes=200 << 20, record_bytes=100, cores=2, open_files_max=1024, memory_bytes=256 << 20, framework_bytes=0
+    )
+    made = make_plan(SortOptions(), around)
+    less = made.with_less_on_its_way(lines(), share=10)
+    assert replace(less, block_bytes=made.block_bytes) == made and less.runs is not None
+    held_bytes = less.threads * (less.runs + module.READ_AHEAD_BLOCKS) * less.block_bytes
+    assert less.block_bytes == module.BLOCK_BYTES_MIN or held_bytes <= 20 << 20
+    assert made.with_less_on_its_way(fixed(300_000), share=10**6).block_bytes <= made.block_bytes
+    unknown = make_plan(SortOptions(), replace(around, input_bytes=None))
+    assert unknown.with_less_on_its_way(lines(), share=10) == unknown

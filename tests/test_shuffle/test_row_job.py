@@ -110,6 +110,15 @@ def test_rows_longer_than_blocks_and_buffers(seed: int, reverse: bool) -> None:
     assert found == [b"".join(in_order(records, key_varies=True, reverse=reverse))] * 2
 
 
+def test_long_rows_of_any_bytes_in_several_passes() -> None:
+    """In the middle of a row stands nothing that looks like the beginning of one."""
+    rng = random.Random(4)
+    records = [naive.make_row(b"%03d" % rng.randrange(50), b"\xff" * 60_000, key_varies=True) for _ in range(60)]
+    with tiny.machine(managed_bytes=128 * KIB) as machine:
+        options = SortOptions(layout=rows(None), temp_dirs=(str(machine.temp_dir),))
+        assert tiny.run(sort_rows(records, options, batch=1)) == [b"".join(in_order(records, key_varies=True))] * 2
+
+
 def test_closed_at_any_moment(tmp_path: Path) -> None:
     """Before anything, with rows put, while reading, twice: everything comes home (the machine looks)."""
     records = make_rows(random.Random(1), 9000, key_varies=True)
