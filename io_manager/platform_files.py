@@ -205,11 +205,6 @@ def start_writeback(fd: int, offset: int, length: int) -> None:
     system.start_writeback(fd, offset, length)
 
 
-def drop_cache(fd: int, offset: int, length: int) -> None:
-    """Tell the kernel that a range will not be read again. Only ever a hint."""
-    system.advise(fd, offset, length, "POSIX_FADV_DONTNEED")
-
-
 def advise_sequential(fd: int) -> None:
     """Tell the kernel to read far ahead. Only ever a hint."""
     system.advise(fd, 0, 0, "POSIX_FADV_SEQUENTIAL")

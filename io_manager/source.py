@@ -81,11 +81,6 @@ class InputFile:
         """Fill `view` with bytes that were read before. Raises InputChangedError if they are others now."""
         await self._channel.run(self._read_again_now, view, offset, expected_checksum)
 
-    async def drop_cache(self, offset: int, length: int) -> None:
-        """These bytes will not be read again: the page cache may have its memory back. Only a hint."""
-        if self.seekable:
-            await self._channel.run(platform_files.drop_cache, self.fd, self._base + offset, length)
-
     async def close(self) -> None:
         """Wait for the reads under way (a read of a pipe is called off), close the file. Idempotent."""
         self._call_off()

@@ -147,7 +147,7 @@ def test_a_descriptor_is_closed_whatever_close_says(tmp_path: Path) -> None:
 
 def test_hints_are_never_missed(fd: int) -> None:
     with Faults([Fault("EIO", at=1, lasting=True)]) as faults:
-        platform_files.drop_cache(fd, 0, 4096)
+        platform_files.advise_sequential(fd)
         platform_files.start_writeback(fd, 0, 4096)
     assert {each.operation for each in faults.injected} == {"fadvise", "sync_file_range"}
 

@@ -81,9 +81,8 @@ def test_preallocation_takes_room_or_says_that_it_cannot(fd: int, monkeypatch: p
 
 def test_hints_are_only_hints(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
     platform_files.start_writeback(fd, 0, 4096)
-    platform_files.drop_cache(fd, 0, 4096)
+    platform_files.advise_sequential(fd)
     monkeypatch.delattr(os, "posix_fadvise")
-    platform_files.drop_cache(fd, 0, 4096)
     platform_files.advise_sequential(fd)
 
 
