@@ -16,14 +16,19 @@ def values_bytes(array: Any) -> int:
 
     A whole byte for a truth value makes the bytes of the parts of an array those of the whole, however it is cut.
     """
-    kinds = pa.types
     for belongs, measure in _MEASURES:
         if belongs(array.type):
             return measure(array)
-    if kinds.is_fixed_size_binary(array.type) or kinds.is_primitive(array.type) or kinds.is_decimal(array.type):
-        bits: int = array.type.bit_width
-        return len(array) * max(1, bits // 8)
-    return len(array) * _OFFSET_BYTES
+    return len(array) * (fixed_bytes(array.type) or _OFFSET_BYTES)
+
+
+def fixed_bytes(arrow_type: Any) -> int | None:
+    """What each value of a type takes, if all take the same."""
+    kinds = pa.types
+    if not (kinds.is_fixed_size_binary(arrow_type) or kinds.is_primitive(arrow_type) or kinds.is_decimal(arrow_type)):
+        return None
+    bits: int = arrow_type.bit_width
+    return max(1, bits // 8)
 
 
 def _of_texts(array: Any) -> int:
@@ -60,4 +65,4 @@ _MEASURES: tuple[tuple[Callable[[Any], bool], Callable[[Any], int]], ...] = (
 )
 """Who measures arrays of which types; those of fixed width, and the rare rest, need nobody."""
 
-__all__ = ["values_bytes"]
+__all__ = ["fixed_bytes", "values_bytes"]

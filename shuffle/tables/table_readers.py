@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from memory import KIB, MIB
+from shuffle.tables.array_bytes import fixed_bytes
 from shuffle.tables.batch_parts import BATCH_BYTES, cut
 from shuffle.tables.csv_reader import CsvTable
 from shuffle.tables.kinds import NAME_IS_NO_TEXT, TableError, check_column, format_of
@@ -130,10 +131,16 @@ class ParquetTable:
                 yield batch if self._columns is None else batch.select(self._columns)
 
     def _row_bytes_guess(self) -> int:
+        """Of types of fixed width they are known; guessed small, rows would be read a few at a time."""
+        widths = [fixed_bytes(field.type) for field in self.schema]
+        known = [width for width in widths if width is not None]
+        return max(1, sum(known) if len(known) == len(widths) else self._varying_bytes_guess())
+
+    def _varying_bytes_guess(self) -> int:
         metadata = self._file.metadata
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         means = [group.total_byte_size // group.num_rows for group in groups if group.num_rows]
-        return max(1, _DICTIONARY_GAIN * max(means, default=1))
+        return _DICTIONARY_GAIN * int(max(means, default=1))
 
     def _count_bytes(self) -> int:
         metadata = self._file.metadata

@@ -49,20 +49,14 @@ from shuffle.resume.records import (
 )
 from shuffle.resume.state import JobState
 from tests.test_reliability import amounts
-from tests.test_reliability.mutations import Mutator, resident_bytes
+from tests.test_reliability.mutations import Mutator
 from tests.test_serializers.random_schemas import random_record, random_value
 from tests.test_serializers.same_value import same
 from tests.test_shuffle.partitioned import MEMORY_BYTES
 
-GROWTH_BYTES_MAX = 96 << 20
+pytestmark = pytest.mark.usefixtures("no_growth")
+
 PARTS = range(amounts.amount(1, 4))
-
-
-@pytest.fixture(autouse=True)
-def no_growth() -> Iterator[None]:
-    before = resident_bytes()
-    yield
-    assert resident_bytes() - before < GROWTH_BYTES_MAX
 
 
 JSON_PIECES = [b"null", b"[]", b"{}", b"-1", b"1e999", b"[" * 5000, b'"\\ud800"', b"\xff", b"9" * 5000]

@@ -44,21 +44,13 @@ from tests import naive, tiny
 from tests.test_exchange.outputs import Exchange, exchange, random_rows
 from tests.test_io_manager.harness import Block, buffers, random_blocks, read_run, text_blocks, write_run
 from tests.test_reliability import amounts
-from tests.test_reliability.mutations import Mutator, resident_bytes
+from tests.test_reliability.mutations import Mutator
 from tests.test_reliability.test_fuzz_rows import LAYOUTS, records_of
 from tests.test_shuffle.test_range_merge import merge
 
-GROWTH_BYTES_MAX = 96 << 20
-"""Of what is resident: a batch of hostile files leaves nothing behind, and allocates nothing by what they say."""
+pytestmark = pytest.mark.usefixtures("no_growth")
 
 PARTS = range(amounts.amount(1, 4))
-
-
-@pytest.fixture(autouse=True)
-def no_growth() -> Iterator[None]:
-    before = resident_bytes()
-    yield
-    assert resident_bytes() - before < GROWTH_BYTES_MAX
 
 
 # --- pages, blocks and indexes, in memory
