@@ -16,6 +16,8 @@ from serializers.columns.read_steps import StepsToRead
 from serializers.columns.scratch import Scratch
 from serializers.columns.steps import UnknownBytesError
 from serializers.columns.write_steps import StepsToWrite
+from serializers.errors import SerializationError
+from serializers.types.sequences import BARE_ELEMENTS_MAX
 from serializers.types.type_information import TypeInformation
 
 
@@ -77,6 +79,8 @@ class SequenceColumn(Column):
         if isinstance(data, Loose):
             super().put(data, steps)
             return
+        if not self._element_bytes_min and data.counts.max(initial=0) > BARE_ELEMENTS_MAX:
+            raise SerializationError("too many elements that take no bytes")  # the serializer says it better
         with steps.repeated(steps.repeat(data.counts)):
             for part, each in zip(self.parts, data.elements, strict=True):
                 part.put(each, steps)

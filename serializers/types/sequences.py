@@ -23,6 +23,9 @@ from serializers.views import BytesInput, InputView, OutputView
 
 _END, _ELEMENT = 0, 1
 
+BARE_ELEMENTS_MAX = 1 << 16
+"""Elements that take no bytes, such as None, in one value: a row of ten bytes could claim any number of them."""
+
 
 @dataclass(frozen=True)
 class ElementsInfo(PartedInfo[Any]):
@@ -73,6 +76,8 @@ class VariadicTupleInfo(ElementsInfo):
 
 def check_count(count: int, element: TypeSerializer[Any], source: InputView) -> None:
     """Raise CorruptRecordError if it is known before reading them that `source` cannot hold so many elements."""
+    if element.length == 0 and count > BARE_ELEMENTS_MAX:
+        raise CorruptRecordError(f"{count} elements of no bytes are said to follow, and {BARE_ELEMENTS_MAX} may")
     if element.length and count * element.length > source.remaining:
         raise CorruptRecordError(
             f"{count} elements of {element.length} bytes are said to follow, and {source.remaining} bytes do"
@@ -81,6 +86,7 @@ def check_count(count: int, element: TypeSerializer[Any], source: InputView) -> 
 
 def skip_elements(count: int, element: TypeSerializer[Any], source: InputView) -> None:
     """Pass over `count` elements."""
+    check_count(count, element, source)
     if element.length is not None:
         source.skip(count * element.length)
         return
@@ -100,6 +106,11 @@ class SequenceSerializer(PartsSerializer[Any]):
     def serialize(self, value: Any, out: OutputView) -> None:
         if not isinstance(value, self._class):
             raise mismatch(value, self.type_info.name, f"Convert it with {self._class.__name__}(value)")
+        if self._element.length == 0 and len(value) > BARE_ELEMENTS_MAX:
+            raise SerializationError(
+                f"a {self.type_info.name} of {len(value)} elements, which take no bytes: it may have "
+                f"{BARE_ELEMENTS_MAX}. Write their number instead"
+            )
         out.write_varint(len(value))
         write = self._element.serialize
         index = 0

@@ -5,12 +5,20 @@ from collections import UserList
 import pytest
 from hypothesis import strategies as st
 
-from serializers.errors import CorruptRecordError, NotOrderableError, NullFieldError, ValueMismatchError
+from serializers.errors import (
+    CorruptRecordError,
+    NotOrderableError,
+    NullFieldError,
+    SerializationError,
+    ValueMismatchError,
+)
+from serializers.row_codec import RowCodec
 from serializers.types.composite import TupleInfo
 from serializers.types.containers import ListInfo, OptionalInfo, SetInfo, VariadicTupleInfo
 from serializers.types.numbers import FLOAT64, INT, INT8, INT32, NONE
+from serializers.types.sequences import BARE_ELEMENTS_MAX
 from serializers.types.text import STR
-from serializers.views import BytesInput
+from serializers.views import BytesInput, BytesOutput
 from tests.test_serializers.conformance import check_type, conforms, survives_garbage
 
 TEXTS = ListInfo(STR)
@@ -33,6 +41,23 @@ def test_nested_and_optional_elements() -> None:
     info = ListInfo(ListInfo(OptionalInfo(INT8)))
     check_type(info, [[], [[]], [[None]], [[1]], [[1], [None]], [[], []], [[None, 1]]], wrong=([1],), python_key=None)
     check_type(ListInfo(NONE), [[], [None], [None, None]], wrong=([1],), python_key=len)
+
+
+def test_elements_that_take_no_bytes_are_bounded() -> None:
+    info = ListInfo(NONE)
+    most, serializer = [None] * BARE_ELEMENTS_MAX, info.create_serializer()
+    assert RowCodec(info, None).decode(RowCodec(info, None).encode([most]).rows) == [most]
+    for write in (
+        lambda value: RowCodec(info, None).encode([value]),
+        lambda value: serializer.serialize(value, BytesOutput()),
+    ):
+        with pytest.raises(SerializationError, match=r"a list\[None\] of 65537 elements, which take no bytes"):
+            write([*most, None])
+    hostile = BytesOutput()
+    hostile.write_varint(1 << 60)
+    for read in (serializer.deserialize, serializer.skip):
+        with pytest.raises(CorruptRecordError, match="1152921504606846976 elements of no bytes"):
+            read(BytesInput(hostile.data))
 
 
 test_lists_by_chance = conforms(TEXTS, st.lists(st.text(max_size=2), max_size=3))
