@@ -42,7 +42,7 @@ class JobState:
         for place, record in enumerate(records):
             try:
                 state.apply(record, directories)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 raise ResumeError(
                     f"{directories[0]}: record {place + 1} of the journal makes no sense: {error}. It was written by "
                     "another version of this program, or damaged on purpose. `spillway clean --unfinished` removes it"

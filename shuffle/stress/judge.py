@@ -54,7 +54,7 @@ def judge(trial: Trial, material: Material, lane: Lane, ended: Ended, memory_byt
     is_whole = answer is Answer.RIGHT or not _is_untouched(trial, output)
     found = list(_differences(trial, material, output)) if is_whole else []
     over_budget = (ended.stats or {}).get("peak_resident_bytes", 0) > memory_bytes
-    problems = [*found, *_misbehaviour(trial, ended, answer), *_strangers(trial, lane)]
+    problems = [*found, *_misbehaviour(trial, ended, answer), *_strangers(trial, lane, answer)]
     if over_budget:
         problems.append("it took more memory than it was given")
     return Verdict(answer, tuple(problems), is_wrong=bool(found), over_budget=over_budget)
@@ -106,8 +106,8 @@ def _misbehaviour(trial: Trial, ended: Ended, answer: Answer) -> Iterator[str]:
     if answer is Answer.REFUSED:
         if not (harm.may_fail and ended.injected):
             yield f"it failed without a reason: {ended.message}"
-        if "\n" in ended.message or not ended.message.startswith("spillway: "):
-            yield f"its error is not one line: {ended.message}"
+        if "Traceback" in ended.message or not ended.message.rpartition("\n")[2].startswith("spillway: "):
+            yield f"its last line is no error of ours: {ended.message}"
     if answer is Answer.STOPPED and not _is_stop_by(ended.status, harm.signal):
         yield f"it ended with {ended.status}: {ended.message[-300:]}"
 
@@ -117,9 +117,9 @@ def _is_stop_by(status: int, sent: signal.Signals | None) -> bool:
     return sent is not None and status in (128 + sent, -sent)
 
 
-def _strangers(trial: Trial, lane: Lane) -> Iterator[str]:
-    """What lies beside the outputs; after `kill -9` it may, until the next job with that output."""
-    if trial.harm.signal is signal.SIGKILL:
+def _strangers(trial: Trial, lane: Lane, answer: Answer) -> Iterator[str]:
+    """What lies beside the output: it may, where a job was killed or could not remove it, until one is right."""
+    if answer is not Answer.RIGHT:
         return
     for path in lane.home(trial.verb).iterdir():
         if path != lane.output(trial):

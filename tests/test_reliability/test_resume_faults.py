@@ -33,7 +33,7 @@ def test_a_fault_at_any_call(part: int) -> None:
             except (OSError, ValueError) as error:
                 failed += 1
                 assert str(error) or error.errno, fault
-                assert not machine.output.exists()
+                assert not machine.output.exists() or machine.output.read_bytes() == expected, fault
             machine.sort_files(paths, resume=True, threads=2)
             assert machine.output.read_bytes() == expected, fault
             if any(hinders_removal(each, machine.temp_dir) for each in armed.injected):

@@ -148,7 +148,7 @@ INJECTED = Counter({"EIO": 1})
     [
         (UNHARMED, {"status": 2, "message": "spillway: no"}, "failed without a reason"),
         (FAULTY, {"status": 2, "message": "spillway: no"}, "failed without a reason"),
-        (FAULTY, {"status": 2, "message": "Traceback\nOSError", "injected": INJECTED}, "not one line"),
+        (FAULTY, {"status": 2, "message": "Traceback\nOSError", "injected": INJECTED}, "no error of ours"),
         (FAULTY, {"status": 2, "message": "spillway: no", "injected": INJECTED}, None),
         (FAULTY, {"status": 1, "message": "Traceback"}, "ended with 1"),
         (FAULTY, {"status": -9, "hung": True}, "it hung"),
