@@ -49,10 +49,17 @@ def _read_group(path: str, metadata: Any, number: int, schema: Any) -> Iterator[
     try:
         with (
             pa.OSFile(path) as opened,
-            pyarrow.parquet.ParquetFile(opened, metadata=metadata, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file,
+            pyarrow.parquet.ParquetFile(
+                opened,
+                metadata=metadata,
+                pre_buffer=False,
+                buffer_size=_BUFFER_BYTES,
+                page_checksum_verification=True,
+            ) as file,
         ):
             names, rows = list(schema.names), _batch_rows(schema)
             for batch in file.iter_batches(rows, row_groups=[number], columns=names, use_threads=False):
+                batch.validate(full=True)  # pyarrow believes what a dictionary's indexes and a text's bytes are
                 if batch.num_rows:
                     yield batch.select(names)
     except (pa.ArrowException, OSError) as error:
