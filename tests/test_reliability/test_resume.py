@@ -48,6 +48,7 @@ def test_killed_at_any_step(stage: Stage, variation: Variation, tmp_path: Path) 
             assert (again.status, again.log) == (0, ""), (calls, again)
         resumed += place.resumed() is not None
         place.check_done()
-    assert kills > KILLS // 2 and resumed
+    is_again_and_again = VARIATIONS.index(variation) % 2 == 1  # then the last kill may find the output published
+    assert kills > KILLS // 2 and (resumed or (is_again_and_again and not KILLS))
     jobs = kills + len(moments)
     report(f"resume: {variation.name}", kills=kills, jobs=jobs, resumed=resumed, wrong_outputs=0, leftovers=0)
