@@ -13,7 +13,7 @@ from io_manager.faults import Fault
 Verb = Literal["sort", "shuffle"]
 VERBS: tuple[Verb, ...] = ("sort", "shuffle")
 
-SPILL_FILES = "*/spillway-*/*"
+SPILL_FILES = "*/spill/spillway-*/*"
 """A bit that flips in a spill file must be found; in the input or the output nobody could tell."""
 
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
