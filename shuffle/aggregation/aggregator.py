@@ -32,13 +32,13 @@ from serializers.columns.pieces import EncodedRows
 from serializers.columns.scratch import address_of
 from shuffle import plan as plans
 from shuffle.aggregation.group_rows import BufferCombiner, Groups, GroupScan, RowWriter
-from shuffle.aggregation.group_table import ALL_BITS, GroupTable
+from shuffle.aggregation.group_table import ALL_BITS, GroupTable, gather_keys
 from shuffle.aggregation.keys import KeyForm, Keys
 from shuffle.aggregation.lane import Lane
 from shuffle.aggregation.range_records import RecordForm
 from shuffle.aggregation.range_session import RangeSession
 from shuffle.aggregation.state_plan import StatePlan, ValueColumn, Words
-from shuffle.kernels.states import gather_words, merge_states
+from shuffle.kernels.states import merge_states
 from shuffle.options import SortOptions
 from shuffle.row_session import RowSession
 from shuffle.surroundings import look_around_for_rows
@@ -270,11 +270,7 @@ class Aggregator:
         if self.uses_ranges and not len(self._seen):
             entries = table.entries()
             entries = entries[:: max(1, len(entries) // SEEN_KEYS)].copy()
-            self._seen = np.empty((len(entries), self.form.key_words), np.uint64)
-            for word in range(self.form.key_words):
-                column = np.empty(len(entries), np.uint64)
-                gather_words(entries, 8 * word, column)
-                self._seen[:, word] = column
+            self._seen = np.ascontiguousarray(gather_keys(entries, self.form.key_words).T)
 
     def _open_session(self) -> None:
         if self._session is not None:
@@ -307,9 +303,7 @@ class Aggregator:
 
 def _order(entries: Words, key_words: int) -> NDArray[np.intp]:
     """The order of entries by their keys."""
-    words = np.empty((key_words, len(entries)), np.uint64)
-    for word in range(key_words):
-        gather_words(entries, 8 * word, words[word])
+    words = gather_keys(entries, key_words)
     return np.argsort(words[0]) if key_words == 1 else np.lexsort(words[::-1])
 
 

@@ -174,11 +174,17 @@ def entry_bytes_of(form: KeyForm, plan: StatePlan) -> int:
     return 1 << (size - 1).bit_length() if size <= _LINE_BYTES else size
 
 
-def in_order(entries: Words, key_words: int) -> Words:
-    """The entries of words in the order of their keys."""
+def gather_keys(entries: Words, key_words: int) -> Words:
+    """The keys of entries of words: a line for each word of a key."""
     words = np.empty((key_words, len(entries)), np.uint64)
     for word in range(key_words):
         state_kernels.gather_words(entries, 8 * word, words[word])
+    return words
+
+
+def in_order(entries: Words, key_words: int) -> Words:
+    """The entries of words in the order of their keys."""
+    words = gather_keys(entries, key_words)
     order = _packed_order(words[0]) if key_words == 1 else None
     return entries[np.lexsort(words[::-1]) if order is None else order]
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from serializers import SLACK_BYTES
 from serializers.columns.pieces import EncodedRows
 from shuffle.aggregation.group_rows import Groups
+from shuffle.aggregation.group_table import gather_keys
 from shuffle.aggregation.keys import KeyForm
 from shuffle.aggregation.range_job import RangeJob
 from shuffle.aggregation.range_records import Columns
@@ -22,7 +23,6 @@ from shuffle.aggregation.range_rooms import find
 from shuffle.aggregation.range_spill import SPARES
 from shuffle.aggregation.state_plan import StatePlan, Words
 from shuffle.job_session import JobSession
-from shuffle.kernels.states import gather_words
 from shuffle.options import SortOptions
 from shuffle.report import SortReport
 
@@ -100,7 +100,5 @@ class TableGroups(Groups):
         return EncodedRows(data, len(self) * (1 + length), ends)
 
     def _words(self) -> Words:
-        words = np.empty((self.form.key_words, len(self)), np.uint64)
-        for word in range(len(words)):
-            gather_words(self.states - np.uint64(8 * len(words)), 8 * word, words[word])
-        return words
+        key_words = self.form.key_words
+        return gather_keys(self.states - np.uint64(8 * key_words), key_words)
