@@ -248,9 +248,10 @@ class Aggregator:
 
     def _judge_sample(self, lane: Lane, sample: list[tuple[Keys, Sequence[ValueColumn], int]]) -> None:
         groups = len(lane.groups())
+        if groups <= GIVE_UP_RATIO * self._sampled:
+            return
         expected = expected_groups(groups, self._sampled)
-        room = lane.groups().groups_max()  # any lane may meet every group
-        if groups <= GIVE_UP_RATIO * self._sampled or expected * 0.8 <= room:
+        if expected * 0.8 <= lane.groups().groups_max():  # any lane may meet every group
             return
         self._note_keys(lane.groups())
         self._give_up(

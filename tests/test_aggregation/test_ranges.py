@@ -136,6 +136,16 @@ def test_states_only(managed_bytes: int, counted: Counted) -> None:
         assert made.report.gave_up is None and made.report.tables_emptied
 
 
+def test_a_sample_of_null_keys_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key was seen when the sample is judged: combining goes on."""
+    monkeypatch.setattr(module, "SAMPLE_RECORDS", 100)
+    records = [(None, number, 0.5) for number in range(150)] + made_records(random.Random(5), 300, 40)
+    with tiny.machine(managed_bytes=96 << 10) as machine, aggregator(machine) as made:
+        put(made, records)
+        assert made.report.gave_up is None
+        check(results(made), expected(records))
+
+
 EDGES = st.sampled_from([0, 1, -1, (1 << 63) - 1, -(1 << 63)])
 ANY_KEY = st.one_of(st.none(), EDGES, st.integers(-40, 40), st.integers(-(1 << 63), (1 << 63) - 1))
 ANY_RECORD = st.tuples(ANY_KEY, st.integers(-9, 9), st.one_of(st.none(), st.floats(-8, 8, width=16)))
