@@ -5,11 +5,11 @@ Copies read and write whole words or vectors, so sources and targets need `SLACK
 
 import numpy as np
 
-from serializers.intrinsics import copy_record, count_trailing_zeros, load_word, store_byte, store_word
+from serializers.intrinsics import copy_record, count_trailing_zeros, load_byte, load_word, store_byte, store_word
 from serializers.kernel_cache import helper
 
-_ONE, _TWO, _SEVEN, _EIGHT = (np.uint64(n) for n in (1, 2, 7, 8))
-_MORE, _SEVEN_BITS = np.uint64(0x80), np.uint64(0x7F)
+_ZERO, _ONE, _TWO, _SEVEN, _EIGHT = (np.uint64(n) for n in (0, 1, 2, 7, 8))
+_MORE, _SEVEN_BITS, _LAST_SHIFT = np.uint64(0x80), np.uint64(0x7F), np.uint64(63)
 _LOW_BITS = np.uint64(0x0101_0101_0101_0101)
 _HIGH_BITS = np.uint64(0x8080_8080_8080_8080)
 
@@ -33,6 +33,22 @@ def write_varint(position, value):
         position += _ONE
     store_byte(position, value)
     return position + _ONE
+
+
+@helper
+def read_bounded_varint(position, limit):
+    """(number, where it ends) of a varint of at most 64 bits; beyond `limit` if there is none before it."""
+    value, shift = _ZERO, _ZERO
+    while position < limit and shift <= _LAST_SHIFT:
+        byte = load_byte(position)
+        position += _ONE
+        value |= (byte & _SEVEN_BITS) << shift
+        if byte < _MORE:
+            if shift == _LAST_SHIFT and byte > _ONE:
+                break
+            return value, position
+        shift += _SEVEN
+    return _ZERO, limit + _ONE
 
 
 @helper

@@ -51,7 +51,14 @@ from serializers.intrinsics import (
     swap_bytes,
 )
 from serializers.kernel_cache import helper, kernel
-from serializers.row_bytes import copy_to, varint_bytes, write_closed, write_varint, zero_byte
+from serializers.row_bytes import (
+    copy_to,
+    read_bounded_varint,
+    varint_bytes,
+    write_closed,
+    write_varint,
+    zero_byte,
+)
 
 STEP_WORDS = 8
 WHAT, COLUMN, SIZE, STRIDE, SKIP, STATE, BASE, INVERTED = (np.uint64(8 * word) for word in range(STEP_WORDS))
@@ -69,10 +76,7 @@ KEY_BYTES_VARY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 _ZERO, _ONE, _TWO, _FOUR, _EIGHT, _WORD_BITS = (np.uint64(n) for n in (0, 1, 2, 4, 8, 64))
 _BYTE = np.uint64(0xFF)
-_MORE = np.uint64(0x80)
 _FORM_BITS = np.uint64(3)
-_SEVEN_BITS = np.uint64(0x7F)
-_VARINT_BITS_MAX = np.uint64(63)
 _ZERO_HEAD = np.uint64(0x80)
 _LONG_HEAD = np.uint64(0xFF)
 
@@ -233,23 +237,6 @@ def write_rows(steps, steps_end, key_bytes_vary, data, size, ends):
 # --- reading
 
 
-@helper
-def read_varint(position, limit):
-    """(number, where it ends): beyond `limit` if there is none."""
-    value = _ZERO
-    shift = _ZERO
-    while position < limit and shift <= _VARINT_BITS_MAX:
-        byte = load_byte(position)
-        position += _ONE
-        value |= (byte & _SEVEN_BITS) << shift
-        if byte < _MORE:
-            if shift == _VARINT_BITS_MAX and byte > _ONE:
-                break
-            return value, position
-        shift += np.uint64(7)
-    return _ZERO, limit + _ONE
-
-
 @kernel("Tuple((uint64, uint64))(uint64, uint64, uint64, uint64, uint64[:, ::1])")
 def find_rows(start, end, enough, key_bytes, places):
     """Find rows from `start` on, until `places` is full or `enough` bytes are passed: (how many, where they end).
@@ -261,13 +248,13 @@ def find_rows(start, end, enough, key_bytes, places):
     stop = min(end, start + enough)
     count = _ZERO
     while start < stop and count < capacity:
-        length, key = read_varint(start, end)
+        length, key = read_bounded_varint(start, end)
         if key > end or length > end - key:
             break
         row_end = key + length
         key_length = key_bytes
         if key_bytes == KEY_BYTES_VARY:
-            key_length, key = read_varint(key, row_end)
+            key_length, key = read_bounded_varint(key, row_end)
             if key > row_end:
                 break
         if key_length > row_end - key:
@@ -312,7 +299,7 @@ def read_text(step, position, limit):
     else:
         length = limit - position
         if form & _FORM_BITS == SIZED:
-            length, position = read_varint(position, limit)
+            length, position = read_bounded_varint(position, limit)
             if position > limit or length > limit - position:
                 return limit + _ONE
         copy_record(target, position, length)
@@ -434,7 +421,7 @@ def read_fields(steps, steps_end, places, region, is_all):
                 store_word(step + COLUMN, target + _ONE)
                 step += load_word(step + SKIP) * is_null
             elif what == REPEAT:
-                count, position = read_varint(position, limit)
+                count, position = read_bounded_varint(position, limit)
                 if position > limit or count > limit - position:
                     return row
                 target = load_word(step + COLUMN)

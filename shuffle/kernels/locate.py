@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from serializers.intrinsics import load_byte
-from serializers.kernel_cache import helper, kernel
+from serializers.kernel_cache import kernel
 from serializers.keys import compare_keys, find_record_end, key_span
 from serializers.layouts import ROW_FLAG, ROW_KEYS_VARY
+from serializers.row_bytes import read_bounded_varint
 
 _ROW_FLAG, _ROW_KEYS_VARY = np.uint64(ROW_FLAG), np.uint64(ROW_KEYS_VARY)
-_ZERO, _ONE, _SEVEN, _LAST_SHIFT = (np.uint64(n) for n in (0, 1, 7, 63))
-_MORE, _SEVEN_BITS = np.uint64(0x80), np.uint64(0x7F)
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
 @kernel("uint64(uint64, uint64, uint64, uint64, uint64, uint64, uint64, uint64, uint64, boolean)")
@@ -43,22 +42,6 @@ def find_last(start, end, record_bytes, key_bytes, delimiter):
     return last
 
 
-@helper
-def read_length(position, limit):
-    """(number, where it ends) of a varint of at most 64 bits; beyond `limit` if there is none before it."""
-    value, shift = _ZERO, _ZERO
-    while position < limit and shift <= _LAST_SHIFT:
-        byte = load_byte(position)
-        position += _ONE
-        value |= (byte & _SEVEN_BITS) << shift
-        if byte < _MORE:
-            if shift == _LAST_SHIFT and byte > _ONE:
-                break
-            return value, position
-        shift += _SEVEN
-    return _ZERO, limit + _ONE
-
-
 @kernel("Tuple((uint64, uint64))(uint64, uint64, uint64)")
 def count_whole_rows(start, end, key_bytes):
     """Rows from `start` on that end before `end`, and their keys before they do: (how many, where the next begins).
@@ -68,13 +51,13 @@ def count_whole_rows(start, end, key_bytes):
     count = _ZERO
     keys_vary = key_bytes & _ROW_KEYS_VARY
     while start < end:
-        length, key = read_length(start, end)
+        length, key = read_bounded_varint(start, end)
         if key > end or length > end - key:
             break
         row_end = key + length
         key_length = key_bytes ^ _ROW_FLAG
         if keys_vary:
-            key_length, key = read_length(key, row_end)
+            key_length, key = read_bounded_varint(key, row_end)
             if key > row_end:
                 break
         if key_length > row_end - key:
