@@ -157,15 +157,15 @@ def pack_file_header(page: memoryview, header: FileHeader, seal: FileSeal | None
 def parse_file_header(page: memoryview, key: JobKey | None = None) -> FileHeader:
     """Read the first page of a file, which has to be sealed with `key`, if there is one; raises FormatError."""
     magic, version, flags, run_id, block_bytes = _FILE_HEADER.unpack_from(page)
-    _expect(0, "file magic", magic, FILE_MAGIC)
-    _expect(8, "format version", version, FORMAT_VERSION if key is None else SEALED_VERSION)
+    expect(0, "file magic", magic, FILE_MAGIC)
+    expect(8, "format version", version, FORMAT_VERSION if key is None else SEALED_VERSION)
     salt = b""
     if key is None:
         _verify(page, _PAGE_CHECKSUM_AT, "file header")
     else:
         salt = bytes(page[_SALT])
         tag = bytes(page[_PAGE_TAG])
-        _unseal(key.file_seal(salt), Unit.HEADER.number(0), page[PAGE_CONTENT], page[:0], tag, "file header")
+        unseal(key.file_seal(salt), Unit.HEADER.number(0), page[PAGE_CONTENT], page[:0], tag, "file header")
     expected_flags = 0 if key is None else _sealed_flag(key.encrypts)
     if flags & ~CODEC_MASK != expected_flags:
         raise FormatError(12, f"file flags {flags:#x} use reserved bits, or say another kind of seal than was expected")
@@ -192,8 +192,8 @@ def parse_footer(page: memoryview, seal: FileSeal | None = None) -> Footer:
     if seal is not None:
         unseal_page(page, Unit.FOOTER, 0, seal, "footer")
     magic, version, key_length, *numbers, key = _FOOTER.unpack_from(page)
-    _expect(0, "footer magic", magic, FOOTER_MAGIC)
-    _expect(8, "format version", version, FORMAT_VERSION if seal is None else SEALED_VERSION)
+    expect(0, "footer magic", magic, FOOTER_MAGIC)
+    expect(8, "format version", version, FORMAT_VERSION if seal is None else SEALED_VERSION)
     if seal is None:
         _verify(page, _PAGE_CHECKSUM_AT, "footer")
     return Footer._make([*numbers, _unpadded(key, key_length, 12)])
@@ -206,7 +206,7 @@ def seal_page(page: memoryview, unit: Unit, count: int, seal: FileSeal) -> None:
 
 def unseal_page(page: memoryview, unit: Unit, count: int, seal: FileSeal, name: str) -> None:
     """What stood in a page before it was sealed. Raises FormatError."""
-    _unseal(seal, unit.number(count), b"", page[PAGE_CONTENT], bytes(page[_PAGE_TAG]), name)
+    unseal(seal, unit.number(count), b"", page[PAGE_CONTENT], bytes(page[_PAGE_TAG]), name)
 
 
 def _sealed_flag(encrypts: bool) -> int:
@@ -243,17 +243,17 @@ def verify_block(block: memoryview, expected: BlockHeader, seal: FileSeal | None
     """
     assert len(block) == disk_length(expected.stored_length), (len(block), expected)
     magic, flags, key_length, stored, raw, records, number, run_id = _BLOCK.unpack_from(block)
-    _expect(0, "block magic", magic, BLOCK_MAGIC)
+    expect(0, "block magic", magic, BLOCK_MAGIC)
     name, key_at = f"block {expected.block_number}", _BLOCK_KEY_AT
     if seal is None:
         _verify(block, _BLOCK_CHECKSUM_AT, name)
     else:
         unit, tag, key_at = Unit.BLOCK.number(expected.block_number), bytes(block[_BLOCK_TAG]), _SEALED_KEY_AT
-        _unseal(seal, unit, block[: _BLOCK.size], block[key_at:], tag, name)
+        unseal(seal, unit, block[: _BLOCK.size], block[key_at:], tag, name)
     key = _unpadded(bytes(block[key_at : key_at + KEY_BYTES_MAX]), key_length, 6)
     found = BlockHeader(flags, stored, raw, records, number, run_id, key)
     for field, value, wanted in zip(BlockHeader._fields, found, expected, strict=True):
-        _expect(0, f"block {expected.block_number}: {field}", value, wanted)
+        expect(0, f"block {expected.block_number}: {field}", value, wanted)
 
 
 def _unpadded(key: bytes, key_length: int, offset: int) -> bytes:
@@ -276,13 +276,15 @@ def _verify(view: memoryview, checksum_at: int, name: str) -> None:
         raise FormatError(checksum_at, f"checksum of the {name} is {found:#018x}, its bytes give {expected:#018x}")
 
 
-def _unseal(seal: FileSeal, number: int, head: bytes | memoryview, body: memoryview, tag: bytes, name: str) -> None:
+def unseal(seal: FileSeal, number: int, head: bytes | memoryview, body: memoryview, tag: bytes, name: str) -> None:
+    """Prove a unit of the file, and decrypt `body` in its place. Raises FormatError."""
     try:
         seal.unseal(number, head, body, tag)
     except BrokenSealError as error:
         raise FormatError(0, f"{name}: {error}") from error
 
 
-def _expect(offset: int, name: str, found: object, expected: object) -> None:
+def expect(offset: int, name: str, found: object, expected: object) -> None:
+    """Raises FormatError unless a field holds what it has to."""
     if found != expected:
         raise FormatError(offset, f"{name} is {found!r}, expected {expected!r}")

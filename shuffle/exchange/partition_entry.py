@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from io_manager import KEY_BYTES_MAX, JobKey, RunFile, checksum
-from io_manager.cipher import SALT_BYTES, TAG_BYTES, BrokenSealError, FileSeal, Unit, new_salt
-from io_manager.run_format import FormatError
+from io_manager.cipher import SALT_BYTES, TAG_BYTES, FileSeal, Unit, new_salt
+from io_manager.run_format import FormatError, expect, unseal
 
 INDEX_VERSION = 1
 SEALED_INDEX_VERSION = 2
@@ -135,16 +135,16 @@ def parse_header(data: bytes, expected: IndexHeader, key: JobKey | None = None) 
     """What entries are sealed with, if there is a `key`. Raises FormatError unless `data` is the header that the writer
     told of."""
     magic, version, flags, *numbers = _HEADER.unpack_from(data)
-    _expect(0, "magic", magic, INDEX_MAGIC)
-    _expect(8, "format version", version, INDEX_VERSION if key is None else SEALED_INDEX_VERSION)
+    expect(0, "magic", magic, INDEX_MAGIC)
+    expect(8, "format version", version, INDEX_VERSION if key is None else SEALED_INDEX_VERSION)
     seal = None if key is None else key.file_seal(data[_SALT])
     if seal is None:
         _verify(data, _HEADER_CHECKSUM_AT, "header")
     else:
         tag = data[_HEADER_TAG]
-        _unseal(seal, Unit.HEADER.number(0), data[: _HEADER_TAG.start], memoryview(bytearray()), tag, "header")
+        unseal(seal, Unit.HEADER.number(0), data[: _HEADER_TAG.start], memoryview(bytearray()), tag, "header")
     for name, found, wanted in zip(IndexHeader._fields, (flags, *numbers), expected, strict=True):
-        _expect(0, f"another index: {name}", found, wanted)
+        expect(0, f"another index: {name}", found, wanted)
     return seal
 
 
@@ -156,11 +156,11 @@ def parse_entry(data: bytes, partition: int, run: RunFile, seal: FileSeal | None
         _verify(data, _ENTRY_CHECKSUM_AT, name)
     else:
         row = bytearray(data[:_ENTRY_CHECKSUM_AT])
-        _unseal(seal, Unit.ENTRY.number(partition), b"", memoryview(row), data[_ENTRY_CHECKSUM_AT:], name)
+        unseal(seal, Unit.ENTRY.number(partition), b"", memoryview(row), data[_ENTRY_CHECKSUM_AT:], name)
         data = bytes(row) + bytes(_CHECKSUM.size)
     fields: Any = np.frombuffer(data, ENTRY)[0]
-    _expect(0, f"entry of partition {partition}: run id", int(fields["run_id"]), run.run_id)
-    _expect(8, "partition of the entry", int(fields["partition"]), partition)
+    expect(0, f"entry of partition {partition}: run id", int(fields["run_id"]), run.run_id)
+    expect(8, "partition of the entry", int(fields["partition"]), partition)
     entry = Entry(
         **{name: int(fields[name]) for name in Entry._fields[:-2]},
         first_key=_key(fields, "first_key"),
@@ -191,18 +191,6 @@ def _verify(data: bytes, checksum_at: int, name: str) -> None:
     expected = checksum(data[:checksum_at])
     if found != expected:
         raise FormatError(checksum_at, f"checksum of the {name} is {found:#018x}, its bytes give {expected:#018x}")
-
-
-def _unseal(seal: FileSeal, number: int, head: bytes, body: memoryview, tag: bytes, name: str) -> None:
-    try:
-        seal.unseal(number, head, body, tag)
-    except BrokenSealError as error:
-        raise FormatError(0, f"{name}: {error}") from error
-
-
-def _expect(offset: int, name: str, found: object, expected: object) -> None:
-    if found != expected:
-        raise FormatError(offset, f"{name} is {found!r}, expected {expected!r}")
 
 
 assert INDEX_ENTRY_BYTES == 200, "docs/SHUFFLE_FORMAT.md says so"
