@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ from shuffle.exchange.slots import Slot
 from shuffle.exchange.splits import Split
 from shuffle.exchange.sum_combiner import SumCombiner, adds_in_binary
 from shuffle.exchange.task_errors import RecordFailedError
+from shuffle.exchange.task_options import task_options
 from shuffle.exchange.window_combiner import WindowCombiner
-from shuffle.options import Codec, SortOptions
+from shuffle.options import Codec
 from shuffle.report import SortReport
 from shuffle.row_session import RowSession
 
@@ -73,7 +74,6 @@ class MapResult:
 
 def map_task(slot: Slot, work: MapWork) -> MapResult:
     """Run it: a task. Raises what functions of the user raise, blamed on a record; and what the engine does."""
-    slot.settle()
     return _MapTask(slot, work).run()
 
 
@@ -116,13 +116,9 @@ class _MapTask:
         )
 
     def _sort(self, memory_bytes: int) -> tuple[SortReport, MapOutput]:
-        options = SortOptions(
-            layout=self._rows.shape.layout,
-            memory_bytes=memory_bytes,
-            temp_dirs=self._slot.temp_dirs,
-            threads=1,
+        options = replace(
+            task_options(self._slot, self._rows.shape.layout, memory_bytes, self._work.spill_key),
             compress=self._work.compress,
-            job_key=self._work.spill_key,
         )
         with closing(RowSession(options)) as session:
             for rows in self._rows_to_write():

@@ -11,7 +11,7 @@ from shuffle.exchange.pair_rows import PairPlan, PairRows
 from shuffle.exchange.partition_reader import PartitionSession
 from shuffle.exchange.partitioners import RangePartitioner
 from shuffle.exchange.slots import Slot
-from shuffle.options import SortOptions
+from shuffle.exchange.task_options import task_options
 from shuffle.stored_slice import StoredSlice
 
 Slices = tuple[tuple[StoredSlice, ...], ...]
@@ -29,17 +29,10 @@ class RangeWork:
 
 def range_task(slot: Slot, work: RangeWork) -> Slices:
     """Run it: a task. Raises SpillError kinds."""
-    slot.settle()
     shape, partitioner = PairRows(work.plan).shape, work.plan.partitioner
     assert isinstance(partitioner, RangePartitioner), partitioner
     with slot.reserved("range cuts") as memory_bytes:
-        options = SortOptions(
-            layout=shape.layout,
-            memory_bytes=memory_bytes,
-            temp_dirs=slot.temp_dirs,
-            threads=1,
-            job_key=work.spill_key,
-        )
+        options = task_options(slot, shape.layout, memory_bytes, work.spill_key)
         with closing(PartitionSession(options)) as session:
             cuts = session.cut(work.outputs, work.plan.partitions, partitioner, shape)
             return tuple(tuple(cuts.slices(number)) for number in range(work.plan.partitions))

@@ -29,8 +29,8 @@ from shuffle.exchange.record_file import RecordFile, RecordFileWriter
 from shuffle.exchange.shuffle_options import GroupFunction, WriteFunction
 from shuffle.exchange.slots import Slot
 from shuffle.exchange.task_errors import BlamedError, KeyFailedError
+from shuffle.exchange.task_options import task_options
 from shuffle.groups import Groups, pair_values
-from shuffle.options import SortOptions
 from shuffle.stored_slice import StoredSlice
 
 
@@ -64,7 +64,6 @@ class ReduceResult:
 
 def reduce_task(slot: Slot, work: ReduceWork) -> ReduceResult:
     """Run it: a task. Raises what functions of the user raise, blamed on a key; and what the engine does."""
-    slot.settle()
     return _ReduceTask(work).run(slot)
 
 
@@ -95,15 +94,8 @@ class _ReduceTask:
 
     def _merge(self, slot: Slot) -> None:
         """With all that the slot has."""
-        layout = self._rows.shape.layout
         with slot.reserved("reduce side merge") as memory_bytes:
-            options = SortOptions(
-                layout=layout,
-                memory_bytes=memory_bytes,
-                temp_dirs=slot.temp_dirs,
-                threads=1,
-                job_key=self._work.spill_key,
-            )
+            options = task_options(slot, self._rows.shape.layout, memory_bytes, self._work.spill_key)
             with closing(SpanSession(options)) as session:
                 self._reduce_all(session)
 

@@ -22,7 +22,6 @@ from memory import (
     MemoryConfigurationError,
     MemoryManager,
     default_memory_bytes,
-    drop_clean_pages,
     format_size,
     parse_size,
 )
@@ -88,13 +87,6 @@ class Slot:
         self.number = number
         self.temp_dirs = temp_dirs
         self.memory = MemoryManager(task_bytes)
-        self._is_settled = False
-
-    def settle(self) -> None:
-        """Kernels are loaded by now: give back what LLVM took for that. Only the first call of a process costs."""
-        if not self._is_settled:
-            drop_clean_pages("llvm")
-            self._is_settled = True
 
     @contextmanager
     def reserved(self, owner: str, *, share: float = 1.0) -> Iterator[int]:
