@@ -1,7 +1,6 @@
 """Killed at any step, once or again and again, a sort with --resume gives the bytes of an undisturbed one."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ KILLS = amount(0, 40)
 """For each variation, beside one when some runs are there; after half of them what goes on is killed, and again."""
 
 KILLS_IN_A_ROW = 3
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.mark.parametrize("variation", VARIATIONS, ids=lambda variation: variation.name)

@@ -5,7 +5,6 @@ repeated = (bytes until the kill) + (bytes of the job that went on) - (bytes of 
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,6 @@ VARIATIONS = [
 # As real plans have it, a run is many blocks, and an input many pages: else headers would outweigh records.
 LARGE = {"extent_bytes": (512 << 10, 1 << 20), "block_bytes": (8 << 10, 32 << 10), "direct_bytes": 2 << 20}
 SMALL = {"extent_bytes": (128 << 10, 256 << 10), "block_bytes": (32 << 10, 32 << 10), "direct_bytes": 2 << 20}
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.mark.parametrize("variation", VARIATIONS, ids=lambda variation: variation.name)
