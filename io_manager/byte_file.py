@@ -14,6 +14,8 @@ from typing import Any
 
 from io_manager import platform_files, system
 
+_BUFFER_BYTES = 128 << 10
+
 
 class ByteFile(io.RawIOBase):
     """The bytes of a descriptor, from its beginning. Closes the descriptor only if it `owns` it."""
@@ -64,14 +66,13 @@ class ByteFile(io.RawIOBase):
 
     def close(self) -> None:
         """Idempotent."""
-        if not self.closed:
-            super().close()
-            fd, self._fd = (
-                self._fd,
-                -1,
-            )  # what a buffer still wanted to write must not reach the next file of that number
-            if self._owns:
-                (system.close_written if self._is_written else system.close)(fd)
+        if self.closed:
+            return
+        super().close()
+        fd = self._fd
+        self._fd = -1  # what a buffer still wanted to write must not reach the next file of that number
+        if self._owns:
+            (system.close_written if self._is_written else system.close)(fd)
 
 
 def open_reader(fd: int) -> io.BufferedReader:
@@ -82,6 +83,3 @@ def open_reader(fd: int) -> io.BufferedReader:
 def open_writer(fd: int) -> io.BufferedWriter:
     """Write a descriptor from its beginning; it closes with the file object."""
     return io.BufferedWriter(ByteFile(fd), _BUFFER_BYTES)
-
-
-_BUFFER_BYTES = 128 << 10

@@ -87,12 +87,11 @@ class Sample(Generic[T]):
     def take(self, values: Iterator[T]) -> bool:
         """Take as many as are wanted; whether it is complete."""
         while not self.is_complete:
-            for value in islice(values, 1):
-                self.values.append(value)
-                self._weight += weigh(value)
-                break
-            else:
+            following = list(islice(values, 1))
+            if not following:
                 return False
+            self.values += following
+            self._weight += weigh(following[0])
         return True
 
 

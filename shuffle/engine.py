@@ -60,8 +60,7 @@ async def sort(
     """Sort all records of `inputs` into `output`, a file or what a maker makes.
 
     Raises what went wrong first, with its cause; `on_kept` is told before, in words, what a job that can be resumed has
-    kept. The budget is for the whole process if `whole_process`, and else for
-    what the job adds to it.
+    kept. The budget is for the whole process if `whole_process`, and else for what the job adds to it.
     """
     kind = SortJob
     if options.resume:

@@ -28,6 +28,7 @@ from io_manager import (
     Unfinished,
     UnfinishedOutput,
     first_record,
+    system,
     unfinished_in,
     unfinished_path,
 )
@@ -85,7 +86,7 @@ class ResumableJob(SortJob):
 
     def _find(self, stack: AsyncExitStack) -> None:
         """Take over what is kept for this output, if anything is. Raises TempDirError where another job is at it."""
-        target = Path(os.path.realpath(self._output_path))
+        target = self._real_output_path()
         places = [Path(temp_dir).absolute() for temp_dir in temp_dirs(self._options)]
         kept = [each for each in unfinished_in([place for place in places if place.is_dir()]) if each.target == target]
         for each in sorted(kept, key=lambda found: found.changed):  # the youngest last: what is older was given up
@@ -114,7 +115,7 @@ class ResumableJob(SortJob):
         self._adopted, self._found, self._journal = [], None, None
 
     def _remove_kept(self, found: Unfinished) -> None:
-        found.partial.unlink(missing_ok=True)
+        system.remove(found.partial)
         for directory in self._adopted:
             directory.remove()
         self._adopted, self._found, self._journal = [], None, None
@@ -141,6 +142,10 @@ class ResumableJob(SortJob):
     def _output_path(self) -> str:
         assert isinstance(self._output, str), "only files are resumed"
         return self._output
+
+    def _real_output_path(self) -> Path:
+        """What a symbolic link leads to, as journals name it."""
+        return Path(os.path.realpath(self._output_path))
 
     def _refuse_streams(self) -> None:
         for path in self._inputs:
@@ -206,7 +211,7 @@ class ResumableJob(SortJob):
     async def _open(self, plan: SortPlan, files: IOThreads, stack: AsyncExitStack) -> tuple[Means, Target]:
         """First what the journal stands in, then the journal, then what it speaks of."""
         means = await open_means(plan, self._options, stack, adopted=self._adopted)
-        target = Path(os.path.realpath(self._output_path))
+        target = self._real_output_path()
         partial = unfinished_path(target) if self._found is None else self._found.partial
         if self._journal is None:
             head = {**first_record(target, partial, means.io.directories), **self._head}
