@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from memory import default_memory_bytes
 from serializers.columns.scratch import address_of
 from serializers.types.ordering import OrderKey
 from shuffle.aggregation.aggregates import Aggregate, count
@@ -33,6 +34,7 @@ from shuffle.aggregation.table_sorts import TableSort
 from shuffle.closable import ClosedByError
 from shuffle.options import SortOptions
 from shuffle.tables.kinds import check_column
+from shuffle.tables.pool_guard import PoolGuard
 from shuffle.tables.table_result import TableResult
 from shuffle.tables.table_source import TableSource
 
@@ -161,6 +163,7 @@ class _Work:
         orders = dict.fromkeys((self._names[each], order_of(each)) for each, _ in wanted if each not in self.fixed)
         taken_bytes = READERS * min(opened.reader_bytes, _READER_BYTES_MAX)
         share = shared_options(options, 1 + len(orders), taken_bytes=taken_bytes)
+        self._guard = PoolGuard(options.memory_bytes or default_memory_bytes())
         self._sorts: list[TableSort] = []
         with explained(options, len(orders)):
             self.aggregator = Aggregator(keys.form, self.plan, share, combines=combines)
@@ -195,6 +198,7 @@ class _Work:
         table_keys = self._keys.for_another_thread()
 
         def take(batch: Any, first_record: int) -> int:
+            self._guard.check()
             for sort in self._sorts:
                 sort.put(batch, first_record)
             columns = [

@@ -6,16 +6,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet
-
 from shuffle.aggregation.lanes import Part
-from shuffle.tables.kinds import TableError, format_of, is_path
+from shuffle.tables.kinds import format_of, is_path
+from shuffle.tables.parquet_file import ParquetFile
 from shuffle.tables.table_source import TableSource
 
 BATCH_BYTES = 1 << 20
 BATCH_ROWS_MAX = 1 << 15
-_BUFFER_BYTES = 64 << 10
 _WIDTH_GUESS = 64
 """Bytes of a value whose type does not tell."""
 
@@ -35,9 +32,8 @@ def _batch_parts(opened: TableSource) -> Iterator[Part[Any]]:
 
 
 def _parquet_parts(path: str, schema: Any) -> Iterator[Part[Any]]:
-    with pyarrow.parquet.ParquetFile(path) as file:
-        metadata = file.metadata
-    counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    with ParquetFile(path) as file:
+        metadata, counts = file.metadata, file.group_rows
     first_record = 0
     for number, count in enumerate(counts):
         yield _read_group(path, metadata, number, schema), first_record
@@ -46,27 +42,8 @@ def _parquet_parts(path: str, schema: Any) -> Iterator[Part[Any]]:
 
 def _read_group(path: str, metadata: Any, number: int, schema: Any) -> Iterator[Any]:
     """The batches of a row group. `metadata` is what the footer says, which need not be read again for each."""
-    try:
-        with (
-            pa.OSFile(path) as opened,
-            pyarrow.parquet.ParquetFile(
-                opened,
-                metadata=metadata,
-                pre_buffer=False,
-                buffer_size=_BUFFER_BYTES,
-                page_checksum_verification=True,
-            ) as file,
-        ):
-            names, rows = list(schema.names), _batch_rows(schema)
-            for batch in file.iter_batches(rows, row_groups=[number], columns=names, use_threads=False):
-                batch.validate(full=True)  # pyarrow believes what a dictionary's indexes and a text's bytes are
-                if batch.num_rows:
-                    yield batch.select(names)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        cure = "See whether it is a Parquet file, and whole: it may have been cut short. If so, get it again"
-        raise TableError(f"{path}: {str(error).rstrip('.')}. {cure}") from error
+    with ParquetFile(path, metadata=metadata) as file:
+        yield from file.batches(number, _batch_rows(schema), schema.names)
 
 
 def _batch_rows(schema: Any) -> int:

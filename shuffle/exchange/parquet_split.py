@@ -28,33 +28,29 @@ class ParquetSplit:
         return f"{self.path}, row group {self.row_group}"
 
     def read(self) -> Iterator[Any]:
-        """Its rows. Raises OSError, and what pyarrow raises for a file that is none."""
+        """Its rows. Raises OSError; TableError for a file that is none, or damaged."""
         return chain.from_iterable(self._batches())
 
     def _batches(self) -> Iterator[list[Any]]:
-        import pyarrow.parquet
-
         from serializers.columns.arrow_in import in_microseconds
+        from shuffle.tables.parquet_file import ParquetFile
 
-        columns = None if self.columns is None else list(self.columns)
-        with pyarrow.parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names if columns is None else columns
-            for batch in file.iter_batches(
-                _BATCH_ROWS, row_groups=[self.row_group], columns=columns, use_threads=False
-            ):
+        with ParquetFile(self.path) as file:
+            for batch in file.batches(self.row_group, _BATCH_ROWS, self.columns):
                 rows = zip(*(in_microseconds(column).to_pylist() for column in batch.columns), strict=True)
+                names = batch.schema.names
                 yield [dict(zip(names, row, strict=True)) for row in rows] if self.row_kind == "dict" else list(rows)
 
 
 def parquet_splits(
     path: str | Path, *, columns: Sequence[str] | None = None, row_kind: RowKind = "dict"
 ) -> list[ParquetSplit]:
-    """All row groups of a file. Raises OSError, ImportError without pyarrow."""
+    """All row groups of a file. Raises OSError, TableError, ImportError without pyarrow."""
     try:
-        import pyarrow.parquet
+        from shuffle.tables.parquet_file import ParquetFile
     except ImportError as error:
         raise ImportError("Parquet files need pyarrow: pip install 'spillway[arrow]'") from error
-    with pyarrow.parquet.ParquetFile(path) as file:
-        count = file.metadata.num_row_groups
+    with ParquetFile(path) as file:
+        count = len(file.group_rows)
     wanted = None if columns is None else tuple(columns)
     return [ParquetSplit(Path(path).absolute(), number, wanted, row_kind) for number in range(count)]

@@ -28,6 +28,9 @@ main(connection)
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """There is a worker for every core already."""
 
+_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""pyarrow's own allocator keeps tens of MiB of what was freed, which is much of a worker's memory."""
+
 
 class WorkerProcess:
     """One running worker. `connection` becomes ready when it has an outcome, or is dead."""
@@ -44,7 +47,7 @@ class WorkerProcess:
                         [sys.executable, "-c", code],
                         stdin=subprocess.DEVNULL,
                         pass_fds=[theirs.fileno()],
-                        env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
+                        env={**_FRUGAL, **os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
                     )
             except BaseException:
                 self.connection.close()

@@ -1,6 +1,6 @@
 """Table files, read a batch at a time: Parquet, CSV and TSV, Arrow IPC (Feather).
 
-Parquet    one row group after another through small buffers, so a row group may be larger than memory
+Parquet    one row group after another (`shuffle.tables.parquet_file`), which may be larger than memory
 CSV, TSV   `shuffle.tables.csv_reader`
 Arrow      mapped, so that a record batch, however large, is not copied; compressed ones are unpacked whole
 
@@ -11,22 +11,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet
 
-from memory import KIB, MIB
 from shuffle.tables.array_bytes import fixed_bytes
 from shuffle.tables.batch_parts import BATCH_BYTES, cut
 from shuffle.tables.csv_reader import CsvTable
-from shuffle.tables.kinds import NAME_IS_NO_TEXT, TableError, check_column, format_of
-
-_BUFFER_BYTES = 64 * KIB
-_PAGE_BYTES = 1 * MIB
-"""What a page of a Parquet column takes, as pyarrow and most others write it."""
+from shuffle.tables.kinds import TableError, check_column, format_of
+from shuffle.tables.parquet_file import ParquetFile, read_errors
 
 _BATCH_ROWS_MAX = 1 << 16
 _DICTIONARY_GAIN = 4
@@ -65,19 +59,6 @@ def open_file(
     return CsvTable(path, columns, "\t" if kind == "tsv" else ",", column_types or {})
 
 
-@contextmanager
-def _read_errors(name: str, cure: str) -> Iterator[None]:
-    """Say of what pyarrow raises which file it is about, and what to do; what the system raises says it already."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise TableError(f"{name}: {str(error).rstrip('.')}. {cure}") from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"{name}: {NAME_IS_NO_TEXT}") from error
-
-
 def _select(schema: Any, columns: list[str] | None, name: str) -> Any:
     """The schema of `columns`. Raises TableError for one that there is not."""
     if columns is None:
@@ -89,46 +70,31 @@ def _select(schema: Any, columns: list[str] | None, name: str) -> Any:
 
 # --- Parquet
 
-_PARQUET_CURE = (
-    "See whether it is a Parquet file, and whole: it may have been cut short, or damaged. If so, get it again"
-)
-
 
 class ParquetTable:
-    """A Parquet file. Its `reader_bytes`: a page, unpacked and packed, and a dictionary for every column."""
+    """A Parquet file."""
 
     def __init__(self, path: str | os.PathLike[str], columns: list[str] | None) -> None:
-        self.name = os.fspath(path)
-        with _read_errors(self.name, _PARQUET_CURE):
-            self._source = pa.OSFile(self.name)
-            try:
-                self._file = pyarrow.parquet.ParquetFile(
-                    self._source, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
-                )
-                self.schema = _select(self._file.schema_arrow, columns, self.name)
-            except BaseException:
-                self._source.close()
-                raise
+        self._file = ParquetFile(path)
+        self.name = self._file.name
+        try:
+            self.schema = _select(self._file.schema, columns, self.name)
+        except BaseException:
+            self._file.close()
+            raise
         self._columns = columns
         self._row_bytes = self._row_bytes_guess()
-        self.reader_bytes = self._count_bytes()
+        self.reader_bytes = self._file.reader_bytes() + 2 * BATCH_BYTES
 
     def batches(self) -> Iterator[Any]:
-        with _read_errors(self.name, _PARQUET_CURE):
-            for group in range(self._file.num_row_groups):
-                yield from self._batches_of(group)
+        for group in range(len(self._file.group_rows)):
+            row_count = max(1, min(_BATCH_ROWS_MAX, BATCH_BYTES // self._row_bytes))
+            for batch in self._file.batches(group, row_count, self._columns):
+                self._row_bytes = max(self._row_bytes, -(-batch.nbytes // batch.num_rows))
+                yield batch
 
     def close(self) -> None:
         self._file.close()
-        self._source.close()
-
-    def _batches_of(self, group: int) -> Iterator[Any]:
-        row_count = max(1, min(_BATCH_ROWS_MAX, BATCH_BYTES // self._row_bytes))
-        for batch in self._file.iter_batches(row_count, [group], self._columns, use_threads=False):
-            batch.validate(full=True)  # pyarrow believes what a dictionary's indexes and a text's bytes are
-            if batch.num_rows:
-                self._row_bytes = max(self._row_bytes, -(-batch.nbytes // batch.num_rows))
-                yield batch if self._columns is None else batch.select(self._columns)
 
     def _row_bytes_guess(self) -> int:
         """Of types of fixed width they are known; guessed small, rows would be read a few at a time."""
@@ -137,16 +103,8 @@ class ParquetTable:
         return max(1, sum(known) if len(known) == len(widths) else self._varying_bytes_guess())
 
     def _varying_bytes_guess(self) -> int:
-        metadata = self._file.metadata
-        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-        means = [group.total_byte_size // group.num_rows for group in groups if group.num_rows]
-        return _DICTIONARY_GAIN * int(max(means, default=1))
-
-    def _count_bytes(self) -> int:
-        metadata = self._file.metadata
-        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-        most = max((group.total_byte_size for group in groups), default=0)
-        return min(2 * int(most), int(metadata.num_columns) * (_BUFFER_BYTES + 3 * _PAGE_BYTES)) + 2 * BATCH_BYTES
+        groups = zip(self._file.group_bytes, self._file.group_rows, strict=True)
+        return _DICTIONARY_GAIN * max((size // rows for size, rows in groups if rows), default=1)
 
 
 # --- Arrow IPC
@@ -162,7 +120,7 @@ class ArrowTable:
     def __init__(self, path: str | os.PathLike[str], columns: list[str] | None) -> None:
         self.name = os.fspath(path)
         self._columns = columns
-        with _read_errors(self.name, _ARROW_CURE):
+        with read_errors(self.name, _ARROW_CURE):
             if not Path(self.name).stat().st_size:
                 raise TableError(f"{self.name}: the file is empty. {_ARROW_CURE}")
             self._source = pa.memory_map(self.name)
@@ -178,7 +136,7 @@ class ArrowTable:
         self.reader_bytes = 2 * BATCH_BYTES
 
     def batches(self) -> Iterator[Any]:
-        with _read_errors(self.name, _ARROW_CURE):
+        with read_errors(self.name, _ARROW_CURE):
             for whole in self._read():
                 whole.validate()
                 for batch in cut(whole if self._columns is None else whole.select(self._columns), BATCH_BYTES):

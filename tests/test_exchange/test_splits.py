@@ -21,6 +21,7 @@ from shuffle.exchange.parquet_split import parquet_splits
 from shuffle.exchange.record_file import RecordFile, RecordFileWriter
 from shuffle.exchange.splits import StagedSplit, split_name, splits_of
 from shuffle.exchange.text_split import JoinedSplit, TextSplit, join_small, text_splits
+from shuffle.tables.kinds import TableError
 
 KEY = JobKey(b"k" * 32, encrypts=False)
 CIPHER_KEY = JobKey(b"k" * 32, encrypts=True)
@@ -108,6 +109,15 @@ def test_rows_of_a_parquet_file(tmp_path: Path) -> None:
     assert [row for split in tuples for row in split.read()] == [(row["text"], row["number"]) for row in rows]
     assert split_name(splits[1]) == f"{path}, row group 1"
     assert list(splits_of(path, directory=tmp_path, key=KEY)) == splits
+
+
+def test_a_parquet_file_cut_short_after_it_was_split(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"number": range(1000)}), path)
+    (split,) = parquet_splits(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(TableError, match=r"rows\.parquet: .*cut short"):
+        list(split.read())
 
 
 # --- what an input is

@@ -55,6 +55,16 @@ def test_libraries_do_not_start_threads_of_their_own(tmp_path: Path) -> None:
         assert ask(process, threads).result == "1"
 
 
+def test_pyarrow_keeps_nothing_that_was_freed(tmp_path: Path) -> None:
+    def backend(slot: Slot) -> str:
+        import pyarrow as pa
+
+        return str(pa.default_memory_pool().backend_name)
+
+    with worker(tmp_path) as process:
+        assert ask(process, backend).result == os.environ.get("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
 def test_what_tasks_print_is_seen_and_there_is_nothing_to_read(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
