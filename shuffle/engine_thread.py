@@ -5,6 +5,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from shuffle.event_loop import new_event_loop, refusal
+
 T = TypeVar("T")
 
 
@@ -21,10 +23,10 @@ class EngineThread:
         try:
             self._thread.start()
         except RuntimeError as error:
-            raise _named(error) from error
+            raise refusal(error) from error
         self._has_started.wait()
         if self._refusal is not None:
-            raise _named(self._refusal) from self._refusal
+            raise self._refusal
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end: its result, or what it raises. From any thread but this one.
@@ -72,9 +74,9 @@ class EngineThread:
 
     def _serve(self) -> None:
         try:
-            self._loop = asyncio.new_event_loop()  # here, where Ctrl-C cannot leave it half made
+            self._loop = new_event_loop()  # here, where Ctrl-C cannot leave it half made
         except BaseException as error:
-            self._refusal = error.with_traceback(None)  # its frames hold the descriptors of half a loop
+            self._refusal = error
             return
         finally:
             self._has_started.set()
@@ -83,14 +85,3 @@ class EngineThread:
             self._loop.run_forever()
         finally:
             self._loop.close()
-
-
-def _named(error: BaseException) -> BaseException:
-    from io_manager.errors import ThreadLimitError, cure_for, numbered  # and numpy, which `import shuffle` does without
-
-    if isinstance(error, RuntimeError):
-        return ThreadLimitError.reached()
-    if not isinstance(error, OSError):
-        return error
-    text = f"the event loop of a job: {error.strerror}. {cure_for(error.errno) or 'Run the job again.'}"
-    return numbered(OSError(text), error.errno)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from serializers import RecordLayout, fixed, lines
+from shuffle import event_loop
 from shuffle.engine_thread import EngineThread
 from shuffle.options import PathLike, ResourceChoices, SortKernel, SortOptions, path_names, read_options
 from shuffle.report import SortReport
@@ -167,7 +168,7 @@ def _run(job: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(job())
+        return event_loop.run(job())
     thread = EngineThread()
     try:
         return thread.call(job())

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from io_manager.doomed import remove_doomed
+from shuffle import event_loop
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -31,23 +32,39 @@ class Stopped(SystemExit):
 
 
 def run_to_end(job: Coroutine[Any, Any, T]) -> T:
-    """Run a job on an event loop of its own, cancelled by the first signal. Raises Stopped."""
+    """Run a job on an event loop of its own, cancelled by the first signal. Raises Stopped.
+
+    A signal that comes when the job is done, and its loop closes, comes too late.
+    """
 
     async def cancellable() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        # Not loop.add_signal_handler: what comes late, while the loop closes, would be reported on standard error.
-        with _heeding(lambda: loop.call_soon_threadsafe(task.cancel), stopped_by):
+        running.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        try:
+            if stopped_by:  # before anything had begun
+                task.cancel()
             return await job
+        finally:
+            running.clear()
 
+    def stop() -> None:
+        """Without effect while the loop is made or closes: Python would report what it meets there."""
+        for cancel in running:
+            cancel()
+
+    running: list[Callable[[], object]] = []
     stopped_by: list[int] = []
     try:
-        return asyncio.run(cancellable())
+        with _heeding(stop, stopped_by):
+            return event_loop.run(cancellable())
     except BaseException as error:
         if stopped_by:
             remove_doomed()
             raise Stopped(stopped_by[0]) from error
         raise
+    finally:
+        job.close()  # of one that never began Python would complain
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import shuffle
 from io_manager import HEADER_BYTES, InputFile, IOManager, IOThreads
 from memory import BufferPool, Extent, MemoryManager, ProcessMemory, derive_process_memory
 from serializers import RecordLayout, fixed, lines
-from shuffle import Choices, SortReport, engine, files, means, merge_phase, plan, surroundings
+from shuffle import Choices, SortReport, engine, event_loop, files, means, merge_phase, plan, surroundings
 from shuffle.runs import FileRun, MemoryRun, Run, block_capacity
 from shuffle.sort_buffer import SortBuffer
 from shuffle.sorted_file import SortedFileRun
@@ -51,7 +51,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     async def bounded() -> T:
         return await asyncio.wait_for(work, SECONDS_MAX)
 
-    return asyncio.run(bounded())
+    try:
+        return event_loop.run(bounded())
+    finally:
+        work.close()
 
 
 class Leaks:

@@ -66,7 +66,8 @@ class OutputDirectory:
         """Remove what has not got its name, or has lost it to the new one. Idempotent."""
         if self._lock >= 0:
             shutil.rmtree(self.partial, ignore_errors=True)
-            spare(self.partial)
+            if not self.partial.exists():  # else it is tried again at the end, when there may be descriptors for it
+                spare(self.partial)
             self._unlock()
 
     def _check_target(self) -> None:

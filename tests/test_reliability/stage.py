@@ -224,7 +224,12 @@ def play(act: Act) -> int:
     shrink(act.managed_bytes, **act.sizes)
     steps = Steps(act.moment, lambda now: os.write(record, b"struck %r moved %d " % (now, steps.moved_bytes)))
     steps.watch()
-    status = cli.run(list(act.words))
+    try:
+        status = cli.run(list(act.words))
+        for number in STOP_SIGNALS:  # as `cli.main` does: what is done is done
+            signal.signal(number, signal.SIG_IGN)
+    except KeyboardInterrupt:  # between these two
+        status = 128 + signal.SIGINT
     steps.end()
     if "struck" not in Path(act.record).read_text():
         os.write(record, b"moved %d " % steps.moved_bytes)

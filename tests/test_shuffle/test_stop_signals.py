@@ -1,5 +1,6 @@
 """A signal ends what is stoppable, wherever it meets it, and nothing is said about what it broke off."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from io_manager.doomed import doom
-from shuffle.stop_signals import STOP_SIGNALS, Stopped, stoppable
+from shuffle import event_loop
+from shuffle.stop_signals import STOP_SIGNALS, Stopped, run_to_end, stoppable
 
 SECONDS_MAX = 30
 
@@ -80,3 +82,47 @@ def test_without_a_signal_all_is_as_before() -> None:
     with pytest.raises(ZeroDivisionError), stoppable():
         raise ZeroDivisionError
     assert [*map(signal.getsignal, STOP_SIGNALS), sys.unraisablehook] == before
+
+
+# --- a job on a loop of its own
+
+
+async def waiting() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(SECONDS_MAX)
+    raise AssertionError("it went on")
+
+
+async def signalled_as_the_loop_closes() -> int:
+    loop = asyncio.get_running_loop()
+    close = loop.shutdown_asyncgens
+
+    async def signalled() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await close()
+
+    loop.shutdown_asyncgens = signalled  # type: ignore[method-assign]
+    return 7
+
+
+def test_a_job_is_cancelled(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Stopped) as stopped:
+        run_to_end(waiting())
+    assert stopped.value.code == 143
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_signal_before_the_loop_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly() -> asyncio.AbstractEventLoop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return asyncio.new_event_loop()
+
+    monkeypatch.setattr(event_loop, "new_event_loop", slowly)
+    with pytest.raises(Stopped) as stopped:
+        run_to_end(asyncio.sleep(SECONDS_MAX))
+    assert stopped.value.code == 129
+
+
+def test_a_signal_when_the_job_is_done_comes_too_late(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_to_end(signalled_as_the_loop_closes()) == 7
+    assert capfd.readouterr() == ("", "")
