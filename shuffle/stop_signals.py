@@ -42,7 +42,7 @@ def run_to_end(job: Coroutine[Any, Any, T]) -> T:
         assert task is not None
         running.append(lambda: loop.call_soon_threadsafe(task.cancel))
         try:
-            if stopped_by:  # before anything had begun
+            if signals:  # before anything had begun
                 task.cancel()
             return await job
         finally:
@@ -54,14 +54,14 @@ def run_to_end(job: Coroutine[Any, Any, T]) -> T:
             cancel()
 
     running: list[Callable[[], object]] = []
-    stopped_by: list[int] = []
+    signals = _Signals(stop)
     try:
-        with _heeding(stop, stopped_by):
+        with signals.heeded():
             return event_loop.run(cancellable())
     except BaseException as error:
-        if stopped_by:
+        if signals:
             remove_doomed()
-            raise Stopped(stopped_by[0]) from error
+            raise Stopped(signals.first) from error
         raise
     finally:
         job.close()  # of one that never began Python would complain
@@ -70,24 +70,67 @@ def run_to_end(job: Coroutine[Any, Any, T]) -> T:
 @contextmanager
 def stoppable() -> Iterator[None]:
     """What runs in this thread meanwhile is interrupted by the first signal. Raises Stopped."""
-    stopped_by: list[int] = []
 
     def interrupt() -> None:
         warnings.simplefilter("ignore", RuntimeWarning)  # of a coroutine that is awaited no more
         raise KeyboardInterrupt
 
+    signals = _Signals(interrupt)
     try:
-        with _heeding(interrupt, stopped_by), _interrupting_again(stopped_by):
+        with signals.heeded(), _interrupting_again(signals):
             yield
     except BaseException as error:
-        if stopped_by:
+        if signals:
             remove_doomed()
-            raise Stopped(stopped_by[0]) from error
+            raise Stopped(signals.first) from error
         raise
 
 
+class _Signals:
+    """The signals that came. `stop` is called at the first; those that follow are without effect."""
+
+    def __init__(self, stop: Callable[[], object]) -> None:
+        self._stop = stop
+        self._numbers: list[int] = []
+        self._armed = [True]
+
+    def __bool__(self) -> bool:
+        return bool(self._numbers)
+
+    @property
+    def first(self) -> int:
+        return self._numbers[0]
+
+    def again(self) -> None:
+        """What was stopped at the first signal has lost it: send it anew, as the first."""
+        number = self.first
+        self._numbers.clear()
+        self._armed.append(True)
+        os.kill(os.getpid(), number)
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Note all of them. Once there was one, that stays so."""
+        heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._note) for number in heeded}
+        try:
+            yield
+        finally:
+            if not self:
+                for number in heeded:
+                    signal.signal(number, before[number])
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._numbers.append(number)
+        try:
+            self._armed.pop()  # one step of the interpreter: the next signal may come in the middle of this
+        except IndexError:
+            return
+        self._stop()
+
+
 @contextmanager
-def _interrupting_again(stopped_by: list[int]) -> Iterator[None]:
+def _interrupting_again(signals: _Signals) -> Iterator[None]:
     """What is raised while Python finalizes an object goes no further, and is reported: an interrupt comes again.
 
     Objects that an interrupt left half made are finalized too, and nobody wants to hear of that.
@@ -96,14 +139,12 @@ def _interrupting_again(stopped_by: list[int]) -> Iterator[None]:
 
     def interrupt_again() -> None:
         if not is_over.is_set():
-            number = stopped_by[0]
-            stopped_by.clear()
-            os.kill(os.getpid(), number)
+            signals.again()
 
     def hear(lost: "sys.UnraisableHookArgs") -> None:
         if isinstance(lost.exc_value, KeyboardInterrupt):
             threading.Timer(_AGAIN_SECONDS, interrupt_again).start()
-        elif not stopped_by:
+        elif not signals:
             before(lost)
 
     sys.unraisablehook = hear
@@ -111,24 +152,5 @@ def _interrupting_again(stopped_by: list[int]) -> Iterator[None]:
         yield
     finally:
         is_over.set()
-        if not stopped_by:
+        if not signals:
             sys.unraisablehook = before
-
-
-@contextmanager
-def _heeding(stop: Callable[[], object], stopped_by: list[int]) -> Iterator[None]:
-    """Call `stop` at the first signal, and note all of them. After one, they stay without effect."""
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        stopped_by.append(number)
-        if len(stopped_by) == 1:
-            stop()
-
-    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in heeded}
-    try:
-        yield
-    finally:
-        if not stopped_by:
-            for number in heeded:
-                signal.signal(number, before[number])

@@ -5,13 +5,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from io_manager.doomed import doom
-from shuffle import event_loop
+from shuffle import event_loop, stop_signals
 from shuffle.stop_signals import STOP_SIGNALS, Stopped, run_to_end, stoppable
 
 SECONDS_MAX = 30
@@ -126,3 +126,24 @@ def test_a_signal_before_the_loop_is_there(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_signal_when_the_job_is_done_comes_too_late(capfd: pytest.CaptureFixture[str]) -> None:
     assert run_to_end(signalled_as_the_loop_closes()) == 7
     assert capfd.readouterr() == ("", "")
+
+
+def test_one_that_comes_while_another_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job is cancelled, and once."""
+
+    class Numbers(list[int]):
+        def append(self, number: int) -> None:
+            super().append(number)
+            if len(self) == 1:
+                os.kill(os.getpid(), signal.SIGINT)  # its handler runs before this returns
+
+    class Flooded(stop_signals._Signals):
+        def __init__(self, stop: Callable[[], object]) -> None:
+            super().__init__(lambda: (stops.append(1), stop()))
+            self._numbers = Numbers()
+
+    stops: list[int] = []
+    monkeypatch.setattr(stop_signals, "_Signals", Flooded)
+    with pytest.raises(Stopped) as stopped:
+        run_to_end(waiting())
+    assert stopped.value.code == 143 and stops == [1]
