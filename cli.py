@@ -535,23 +535,23 @@ def _shuffle(
 
 
 def load_engine(*further: str) -> ModuleType:
-    """Import the engine, and `further` modules, with the garbage collector at rest, which would go 20 times through
-    what is there to stay.
+    """Import the engine, and `further` modules.
 
     Compiling the kernels takes more memory than many a budget allows, so the process that had to do it starts over.
     """
-    gc.disable()
-    from serializers.kernel_cache import has_compiled
-    from shuffle import engine
+    from memory import collector_at_rest
 
-    for name in further:
-        importlib.import_module(name)
-    if has_compiled() and os.environ.get(_START) == "first":
-        os.environ[_START] = "again"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    if _START in os.environ:  # and not in a process that has done other things before: it may hold garbage
-        gc.freeze()
-    gc.enable()
+    with collector_at_rest():
+        from serializers.kernel_cache import has_compiled
+        from shuffle import engine
+
+        for name in further:
+            importlib.import_module(name)
+        if has_compiled() and os.environ.get(_START) == "first":
+            os.environ[_START] = "again"
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        if _START in os.environ:  # and not in a process that has done other things before: it may hold garbage
+            gc.freeze()
     return engine
 
 

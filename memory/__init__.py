@@ -6,6 +6,7 @@ The lowest floor. It imports nothing of ours, and neither numpy nor numba nor py
 from memory.bounded_fraction import MemoryComponent
 from memory.buffer import Buffer
 from memory.clean_pages import drop_clean_pages
+from memory.collector import collector_at_rest
 from memory.derivation import FRAMEWORK_BYTES, MANAGED_BYTES_MIN, derive_process_memory
 from memory.errors import (
     BufferLeakError,
@@ -55,6 +56,7 @@ __all__ = [
     "Reservation",
     "SegmentReleasedError",
     "SizeError",
+    "collector_at_rest",
     "default_memory_bytes",
     "derive_process_memory",
     "drop_clean_pages",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from memory import collector_at_rest
 from shuffle.aggregation.aggregates import Aggregates, parse_aggregates
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ def aggregate(values: Any, by: By, aggregates: Aggregates, **choices: Any) -> An
 
 
 def _aggregate_table(source: Any, by: By, asked: Any, **choices: Any) -> AggregatedTable:
-    from shuffle.aggregation.table_aggregate import AggregatedTable
-    from shuffle.tables.table_codec import order_keys
-    from shuffle.tables.table_session import options_of
-    from shuffle.tables.table_source import open_table
+    with collector_at_rest():
+        from shuffle.aggregation.table_aggregate import AggregatedTable
+        from shuffle.tables.table_codec import order_keys
+        from shuffle.tables.table_session import options_of
+        from shuffle.tables.table_source import open_table
 
     format, column_types = choices.pop("format", None), choices.pop("column_types", None)
     nulls_last, combines = choices.pop("nulls_last", False), choices.pop("combines", "auto")

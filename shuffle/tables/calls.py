@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from memory import collector_at_rest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,10 +66,11 @@ def sort_table(
     SerializationError kinds, with the row and the column, for what rows cannot carry, and OSError or MemoryError kinds
     where the job fails.
     """
-    from shuffle.tables.table_codec import order_keys
-    from shuffle.tables.table_session import options_of
-    from shuffle.tables.table_sorter import SortedTable
-    from shuffle.tables.table_source import open_table
+    with collector_at_rest():
+        from shuffle.tables.table_codec import order_keys
+        from shuffle.tables.table_session import options_of
+        from shuffle.tables.table_sorter import SortedTable
+        from shuffle.tables.table_source import open_table
 
     opened = open_table(source, format=format, column_types=column_types)
     try:
@@ -106,10 +109,11 @@ def partition_table(
     and what `sort_table` takes. Every partition has its turn, also if it has no rows. Raises as `sort_table` does, and
     PartitionerError for a partitioner, or a number from it, that cannot be.
     """
-    from shuffle.tables.partition import PartitionedTable, plan_partitions
-    from shuffle.tables.table_codec import order_keys
-    from shuffle.tables.table_session import options_of
-    from shuffle.tables.table_source import open_table
+    with collector_at_rest():
+        from shuffle.tables.partition import PartitionedTable, plan_partitions
+        from shuffle.tables.table_codec import order_keys
+        from shuffle.tables.table_session import options_of
+        from shuffle.tables.table_source import open_table
 
     opened = open_table(source, format=format, column_types=column_types)
     try:
