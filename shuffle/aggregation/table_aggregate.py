@@ -198,7 +198,7 @@ class _Work:
         table_keys = self._keys.for_another_thread()
 
         def take(batch: Any, first_record: int) -> int:
-            self._guard.check()
+            self._guard.count_batch()
             for sort in self._sorts:
                 sort.put(batch, first_record)
             columns = [

@@ -12,7 +12,7 @@ from shuffle.tables.parquet_file import ParquetFile
 from shuffle.tables.table_source import TableSource
 
 BATCH_BYTES = 1 << 20
-BATCH_ROWS_MAX = 1 << 15
+BATCH_ROWS_MAX = 1 << 16
 _WIDTH_GUESS = 64
 """Bytes of a value whose type does not tell."""
 

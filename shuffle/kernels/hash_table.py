@@ -217,13 +217,19 @@ def search_words(table, hashed, first, second):
 
 @helper
 def find_cached(table, keys, stride, flip, first, end, states):
-    """The states of keys of one word in a table that is in the cache: how far it came, to one that must be searched."""
+    """The states of keys of one word in a table that is in the cache: how far it came, to one that has no entry."""
     index, shift, base, hash_bits = table[INDEX], _64 - table[SLOT_BITS], table[BASE], table[HASH_BITS]
+    mask = slot_mask(table)
     for i in range(first, end):
         word = load_word(keys + i * stride) ^ flip
-        slot_word = load_word(index + ((hash_words(hash_bits, False, word, _ZERO) >> shift) << _THREE))
+        slot = hash_words(hash_bits, False, word, _ZERO) >> shift
+        slot_word = load_word(index + (slot << _THREE))
         entry = entry_of(base, slot_word)
-        if slot_word == _ZERO or load_word(entry) != word:
+        while slot_word and load_word(entry) != word:
+            slot = (slot + _ONE) & mask
+            slot_word = load_word(index + (slot << _THREE))
+            entry = entry_of(base, slot_word)
+        if slot_word == _ZERO:
             return i
         states[i] = entry + _EIGHT
     return end

@@ -142,28 +142,50 @@ def special_flag(bits):
 
 
 @helper
-def add_float(state, bits):
-    """Add a float to a sum of floats."""
+def three_digits(mantissa, exponent, bits):
+    """A finite float as signed digits of 32 bits, the highest last: for slots `exponent >> 5` and the two above."""
+    shift, sign = exponent & np.uint64(31), _ZERO - (bits >> _63)
+    signed = (mantissa ^ sign) - sign
+    shifted = signed << shift
+    return shifted & _LOW32, shifted >> _32, np.uint64((np.int64(signed) >> np.int64(1)) >> np.int64(_63 - shift))
+
+
+@helper
+def add_far_float(state, bits):
+    """Add a float that is not finite, or whose digits are not all in the window of a sum of floats."""
     if (bits & _INFINITY) == _INFINITY:
         store_word(state, load_word(state) | special_flag(bits))
         return
     mantissa, exponent = float_parts(bits)
-    low, shift = exponent >> np.uint64(5), exponent & np.uint64(31)
-    uppermost = low + _TWO
+    uppermost = (exponent >> np.uint64(5)) + _TWO
     head = load_word(state)
     kept = head & _UPPERMOST
     if kept < uppermost:
         store_word(state, raise_window(state, head, uppermost))
         kept = uppermost
-    sign = _ZERO - (bits >> _63)
-    shifted = mantissa << shift
+    first, second, third = three_digits(mantissa, exponent, bits)
     above = kept - uppermost
     if above <= _ONE:
-        add_to_slot(state, low, ((shifted & _LOW32) ^ sign) - sign)
+        add_to_slot(state, uppermost - _TWO, first)
     if above <= _TWO:
-        add_to_slot(state, low + _ONE, ((shifted >> _32) ^ sign) - sign)
+        add_to_slot(state, uppermost - _ONE, second)
     if above <= _THREE:
-        add_to_slot(state, uppermost, (((mantissa >> _ONE) >> (_63 - shift)) ^ sign) - sign)
+        add_to_slot(state, uppermost, third)
+
+
+@helper
+def add_float(state, bits):
+    """Add a float to a sum of floats. Nearly always its window has room: so that is inlined, and the rest is called."""
+    mantissa, exponent = float_parts(bits)
+    low = exponent >> np.uint64(5)
+    above = (load_word(state) & _UPPERMOST) - (low + _TWO)
+    if above <= _ONE and (bits & _INFINITY) != _INFINITY:
+        first, second, third = three_digits(mantissa, exponent, bits)
+        add_to_slot(state, low, first)
+        add_to_slot(state, low + _ONE, second)
+        add_to_slot(state, low + _TWO, third)
+    else:
+        add_far_float(state, bits)
 
 
 @helper
