@@ -1,4 +1,4 @@
-"""Python's garbage collector, at rest while what is there to stay is made."""
+"""Python's garbage collector, at rest while thousands of objects are made that all stay."""
 
 import gc
 from collections.abc import Iterator
@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_at_rest() -> Iterator[None]:
-    """For imports: it would go 20 times through modules and functions, a quarter of the time that importing takes."""
+    """Else it would go through them again and again: 40 ns of 145 for each value of a batch that is decoded, and a
+    quarter of the time that importing the engine takes."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -6,11 +6,10 @@ key=         a function, called once for each record          its results are or
 neither      the records' own order
 """
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
+from memory import collector_at_rest
 from serializers.errors import SerializationError
 from serializers.row_codec import EncodedRows, RowCodec
 from serializers.types import type_info_of, type_info_of_function, type_info_of_values
@@ -38,30 +37,18 @@ class RecordForm:
 
     def decode(self, rows: memoryview, first_record: int) -> list[Any]:
         """The records of whole rows. Errors name the record, in order: the first is `first_record`."""
-        with _collector_at_rest():
+        with collector_at_rest():
             return self._codec.decode(rows, first_record)
 
     def decode_parts(self, rows: memoryview, first_record: int) -> Iterator[list[Any]]:
         """The same, some thousand at a time: who drops them before he takes more gets the same memory again."""
         parts = self._codec.decode_parts(rows, first_record)
         while True:
-            with _collector_at_rest():
+            with collector_at_rest():
                 part = next(parts, None)
             if part is None:
                 return
             yield part
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Thousands of objects are made that all stay: to look through them again and again takes 40 ns of 145 for each."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def choose_form(
