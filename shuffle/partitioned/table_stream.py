@@ -110,7 +110,11 @@ def encode_schema(schema: Any) -> str:
 
 def decode_schema(text: str) -> Any:
     """The schema that was encoded. Raises ValueError kinds for anything else."""
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text, validate=True)))
+    serialized = pa.py_buffer(base64.b64decode(text, validate=True))
+    try:
+        return pa.ipc.read_schema(serialized)
+    except (pa.ArrowException, OSError) as error:  # some are no kinds of ValueError
+        raise ValueError(f"the schema is none: {error}") from error
 
 
 def _open_like(schema: Any, path: str, format: str | None) -> TableSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from io_manager import BlockFlags
@@ -18,6 +20,7 @@ from shuffle import files
 from shuffle.partitioned.digest import Digest, LongRecord
 from shuffle.partitioned.manifest import Content, Manifest, Partition, decode_key, encode_key
 from shuffle.partitioned.manifest_reader import ManifestError, read_manifest
+from shuffle.partitioned.table_stream import decode_schema, encode_schema
 from shuffle.partitioned.verification import verify_directory
 from shuffle.verify import layout_words
 from tests import naive
@@ -298,3 +301,18 @@ def test_digest_of_records_and_pieces() -> None:
         digest.add(held.data[: len(data)], flags)
     expected = content(b"".join(data for data, _ in pieces), layout)
     assert digest.content == expected
+
+
+def test_a_schema_that_is_none_is_a_value_error() -> None:
+    """Whatever pyarrow says of it: some of its errors are no kinds of ValueError."""
+    schema = pa.schema([("number", pa.int64()), ("text", pa.string())])
+    serialized = base64.b64decode(encode_schema(schema))
+    assert decode_schema(encode_schema(schema)) == schema
+    refused = 0
+    for place in range(len(serialized)):
+        damaged = serialized[:place] + bytes([serialized[place] ^ 0xC0]) + serialized[place + 1 :]
+        try:
+            decode_schema(base64.b64encode(damaged).decode())
+        except ValueError:
+            refused += 1
+    assert refused > 50
