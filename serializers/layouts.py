@@ -20,6 +20,8 @@ ROW_KEYS_VARY = 1 << 61
 """In `key_bytes`, with `ROW_FLAG`: every row says how long its key is."""
 
 _VARINT_BYTES_MAX = 10
+RECORD_BYTES_MAX = 1 << 60
+"""No file is longer than eight of these."""
 
 WORD_BYTES = 8
 """A sort buffer keeps an 8-byte word for every record of fixed length."""
@@ -112,6 +114,8 @@ def fixed(record_bytes: int, *, key_offset: int = 0, key_bytes: int | None = Non
     """Records of `record_bytes` bytes; the key is `key_bytes` from `key_offset` on (the rest of the record if None)."""
     if record_bytes < 1:
         raise LayoutError(f"--record-bytes {record_bytes}: a record has at least one byte")
+    if record_bytes > RECORD_BYTES_MAX:
+        raise LayoutError(f"--record-bytes {record_bytes}: no file holds a record of over {RECORD_BYTES_MAX} bytes")
     if not 0 <= key_offset < record_bytes:
         raise LayoutError(f"--key-offset {key_offset}: must be 0 to {record_bytes - 1}, inside the record")
     length = record_bytes - key_offset if key_bytes is None else key_bytes

@@ -108,13 +108,18 @@ def _misbehaviour(trial: Trial, ended: Ended, answer: Answer) -> Iterator[str]:
             yield f"it failed without a reason: {ended.message}"
         if "Traceback" in ended.message or not ended.message.rpartition("\n")[2].startswith("spillway: "):
             yield f"its last line is no error of ours: {ended.message}"
-    if answer is Answer.STOPPED and not _is_stop_by(ended.status, harm.signal):
+    if answer is Answer.STOPPED and not _is_stop_by(ended, harm.signal):
         yield f"it ended with {ended.status}: {ended.message[-300:]}"
 
 
-def _is_stop_by(status: int, sent: signal.Signals | None) -> bool:
-    """A signal that is heeded gives 128 and its number; one before Python heeds it ends the process by itself."""
-    return sent is not None and status in (128 + sent, -sent)
+def _is_stop_by(ended: Ended, sent: signal.Signals | None) -> bool:
+    """A signal that is heeded gives 128 and its number; one before Python heeds it ends the process by itself.
+
+    Ctrl-C while Python still loads the command ends it as it ends any script.
+    """
+    if sent is signal.SIGINT and ended.status == 1:
+        return ended.message.endswith("KeyboardInterrupt") and ", in main" not in ended.message
+    return sent is not None and ended.status in (128 + sent, -sent)
 
 
 def _strangers(trial: Trial, lane: Lane, answer: Answer) -> Iterator[str]:

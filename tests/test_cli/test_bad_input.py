@@ -46,6 +46,7 @@ CASES = {
     ),
     "records do not fill a file to merge": ("merge --record-bytes 4 -o {output} sorted", "(2 are left over)", "Check"),
     "no record": ("sort --record-bytes 0 lines {output}", "--record-bytes 0", "at least one byte"),
+    "a giant record": (f"sort --record-bytes {10**30} lines {{output}}", "--record-bytes 1000", "no file holds"),
     "key begins outside": ("sort --record-bytes 9 --key-offset 9 lines {output}", "--key-offset 9", "must be 0 to 8"),
     "key begins before": ("sort --record-bytes 9 --key-offset -1 lines {output}", "--key-offset -1", "must be 0 to 8"),
     "key ends outside": (

@@ -140,6 +140,7 @@ def test_a_wrong_output_is_seen(verb: Verb, spoil: Any, tmp_path: Path) -> None:
 FAULTY = draw_trial(1, 0, kinds=["text"], kill_every=0, fault_rate=0.5, input_bytes=10).harm
 KILLED = Harm("kill -9", signal=signal.SIGKILL)
 TERMINATED = Harm("SIGTERM", signal=signal.SIGTERM)
+INTERRUPTED = Harm("SIGINT", signal=signal.SIGINT)
 INJECTED = Counter({"EIO": 1})
 
 
@@ -157,6 +158,10 @@ INJECTED = Counter({"EIO": 1})
         (TERMINATED, {"status": 143}, None),
         (TERMINATED, {"status": -15}, None),
         (TERMINATED, {"status": 130}, "ended with 130"),
+        (INTERRUPTED, {"status": 130}, None),
+        (INTERRUPTED, {"status": 1, "message": "Traceback\n  in find_spec\nKeyboardInterrupt"}, None),
+        (INTERRUPTED, {"status": 1, "message": "Traceback\n  line 9, in main\nKeyboardInterrupt"}, "ended with 1"),
+        (TERMINATED, {"status": 1, "message": "Traceback\n  in find_spec\nKeyboardInterrupt"}, "ended with 1"),
     ],
 )
 def test_manners(harm: Harm, ended: dict[str, Any], problem: str | None, tmp_path: Path) -> None:
