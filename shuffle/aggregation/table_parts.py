@@ -33,9 +33,9 @@ def _batch_parts(opened: TableSource) -> Iterator[Part[Any]]:
 
 def _parquet_parts(path: str, schema: Any) -> Iterator[Part[Any]]:
     with ParquetFile(path) as file:
-        metadata, counts = file.metadata, file.group_rows
+        metadata, groups = file.metadata, file.groups()
     first_record = 0
-    for number, count in enumerate(counts):
+    for number, (count, _) in enumerate(groups):
         yield _read_group(path, metadata, number, schema), first_record
         first_record += count
 

@@ -51,6 +51,6 @@ def parquet_splits(
     except ImportError as error:
         raise ImportError("Parquet files need pyarrow: pip install 'spillway[arrow]'") from error
     with ParquetFile(path) as file:
-        count = len(file.group_rows)
+        count = file.metadata.num_row_groups
     wanted = None if columns is None else tuple(columns)
     return [ParquetSplit(Path(path).absolute(), number, wanted, row_kind) for number in range(count)]

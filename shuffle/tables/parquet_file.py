@@ -60,8 +60,11 @@ class ParquetFile:
                 self._source.close()
                 raise
         self.metadata = self._file.metadata
-        self.group_rows = [self.metadata.row_group(n).num_rows for n in range(self.metadata.num_row_groups)]
-        self.group_bytes = [self.metadata.row_group(n).total_byte_size for n in range(self.metadata.num_row_groups)]
+
+    def groups(self) -> list[tuple[int, int]]:
+        """(rows, bytes before they are packed) of each row group. It looks at all of them: not for each one anew."""
+        groups = map(self.metadata.row_group, range(self.metadata.num_row_groups))
+        return [(group.num_rows, group.total_byte_size) for group in groups]
 
     def batches(self, group: int, rows: int, columns: Sequence[str] | None) -> Iterator[Any]:
         """A row group in batches of up to `rows`, with `columns` in that order; all if None. Raises TableError."""
@@ -74,9 +77,8 @@ class ParquetFile:
 
     def reader_bytes(self) -> int:
         """The most that reading takes: a page, unpacked and packed, and a dictionary for every column."""
-        return min(
-            2 * max(self.group_bytes, default=0), int(self.metadata.num_columns) * (_BUFFER_BYTES + 3 * _PAGE_BYTES)
-        )
+        largest = max((size for _, size in self.groups()), default=0)
+        return min(2 * largest, int(self.metadata.num_columns) * (_BUFFER_BYTES + 3 * _PAGE_BYTES))
 
     def close(self) -> None:
         """Idempotent."""

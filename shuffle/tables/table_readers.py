@@ -87,7 +87,7 @@ class ParquetTable:
         self.reader_bytes = self._file.reader_bytes() + 2 * BATCH_BYTES
 
     def batches(self) -> Iterator[Any]:
-        for group in range(len(self._file.group_rows)):
+        for group in range(self._file.metadata.num_row_groups):
             row_count = max(1, min(_BATCH_ROWS_MAX, BATCH_BYTES // self._row_bytes))
             for batch in self._file.batches(group, row_count, self._columns):
                 self._row_bytes = max(self._row_bytes, -(-batch.nbytes // batch.num_rows))
@@ -103,8 +103,7 @@ class ParquetTable:
         return max(1, sum(known) if len(known) == len(widths) else self._varying_bytes_guess())
 
     def _varying_bytes_guess(self) -> int:
-        groups = zip(self._file.group_bytes, self._file.group_rows, strict=True)
-        return _DICTIONARY_GAIN * max((size // rows for size, rows in groups if rows), default=1)
+        return _DICTIONARY_GAIN * max((size // rows for rows, size in self._file.groups() if rows), default=1)
 
 
 # --- Arrow IPC
