@@ -5,7 +5,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from shuffle.event_loop import new_event_loop, refusal
+from shuffle.event_loop import new_event_loop
 
 T = TypeVar("T")
 
@@ -23,7 +23,9 @@ class EngineThread:
         try:
             self._thread.start()
         except RuntimeError as error:
-            raise refusal(error) from error
+            from io_manager.errors import ThreadLimitError  # and numpy, which `import shuffle` does without
+
+            raise ThreadLimitError.reached() from error
         self._has_started.wait()
         if self._refusal is not None:
             raise self._refusal

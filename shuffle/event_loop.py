@@ -26,19 +26,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         _look_for_descriptors()
         return asyncio.new_event_loop()
     except OSError as error:
-        raise refusal(error) from error
+        from io_manager.errors import cure_for, numbered  # and numpy, which `import shuffle` does without
 
-
-def refusal(error: BaseException) -> BaseException:
-    """What to say where a loop, or its thread, could not be made because of `error`."""
-    from io_manager.errors import ThreadLimitError, cure_for, numbered  # and numpy, which `import shuffle` does without
-
-    if isinstance(error, RuntimeError):
-        return ThreadLimitError.reached()
-    if not isinstance(error, OSError):
-        return error
-    text = f"the event loop of a job: {error.strerror}. {cure_for(error.errno) or 'Run the job again.'}"
-    return numbered(OSError(text), error.errno)
+        text = f"the event loop of a job: {error.strerror}. {cure_for(error.errno) or 'Run the job again.'}"
+        raise numbered(OSError(text), error.errno) from error
 
 
 def _look_for_descriptors() -> None:
